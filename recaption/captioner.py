@@ -1,0 +1,173 @@
+"""[Ray] The engine stage: an actor of the pool with one engine, several parts at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from recaption.config import Recipe
+from recaption.coordinator import History
+from recaption.engines.base import (
+    CaptionEngine,
+    EngineBootError,
+    EngineInfo,
+    Job,
+    JobImage,
+    boot_engine,
+)
+from recaption.engines.driver import EngineDriver, convicted
+from recaption.parts import Answer, CaptionedPart, CaptionedSample, PreparedPart, PreparedSample
+
+log = logging.getLogger(__name__)
+
+HANDED_BACK = "handed back: "
+"""The start of a fault that only says that another engine should take the part."""
+
+_CAREFUL = 3  # starts from which a part is done in groups that the coordinator knows
+_GROUP = 16
+_REPORT_S = 1.0
+
+
+class Captioner:
+    """Captions parts. One is made per actor; Ray Data calls it for several parts at once."""
+
+    def __init__(self, recipe: Recipe, coordinator: Any) -> None:
+        self._recipe = recipe
+        self._coordinator = coordinator
+        self._name = ray.get_runtime_context().get_actor_id() or "local"
+        self._driver = EngineDriver(recipe.engine, self._boot, self._before_boot)
+        self._reported = (0, 0, 0, 0)
+        self._reporter: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __call__(self, block: pa.Table) -> AsyncIterator[pa.Table]:
+        """Turn a PreparedPart into a CaptionedPart."""
+        part = PreparedPart.from_row(block)
+        if self._reporter is None:
+            self._loop = asyncio.get_running_loop()
+            self._reporter = asyncio.create_task(self._report_forever())
+        yield (await self._caption(part)).to_row()
+
+    async def _caption(self, part: PreparedPart) -> CaptionedPart:
+        if part.fault or not any(s.requests for s in part.samples):
+            samples = tuple(CaptionedSample(s) for s in part.samples)
+            return CaptionedPart(part.shard, part.part, samples, fault=part.fault, retry=part.retry)
+        started = time.monotonic()
+        history = await self._coordinator.begin.remote(self._name, part.part.name)
+        try:
+            info = await self._driver.start()
+            answers = await self._answers(part, history)
+        except EngineBootError as e:
+            return await self._give_up(part, str(e))
+        finally:
+            await self._coordinator.end.remote(self._name, part.part.name)
+        return _captioned(part, answers, info, time.monotonic() - started)
+
+    async def _answers(self, part: PreparedPart, history: History) -> list[Answer]:
+        jobs = _jobs(part)
+        if history.starts < _CAREFUL:
+            return await self._driver.answer_all(jobs)
+        return await self._answer_carefully(part.part.name, jobs, history.suspects)
+
+    async def _answer_carefully(
+        self, part: str, jobs: list[Job], suspects: tuple[str, ...]
+    ) -> list[Answer]:
+        """Answer a part in which the whole process died before: in groups known to the coordinator.
+
+        The suspects are the group that was tried when it died last: each of them is tried alone,
+        and one that was alone then is not tried again.
+        """
+        answers: dict[str, Answer] = {}
+        if len(suspects) == 1:
+            why = "the engine's process died with this request alone in it"
+            answers |= {j.job_id: convicted(j, why) for j in jobs if j.job_id in suspects}
+        rest = [job for job in jobs if job.job_id not in answers]
+        apart = [job for job in rest if job.job_id in suspects]
+        others = [job for job in rest if job.job_id not in suspects]
+        groups = [[j] for j in apart]
+        groups += [others[i : i + _GROUP] for i in range(0, len(others), _GROUP)]
+        for group in groups:
+            await self._coordinator.trying.remote(part, tuple(j.job_id for j in group))
+            for job, answer in zip(group, await self._driver.answer_all(group), strict=True):
+                answers[job.job_id] = answer
+        await self._coordinator.trying.remote(part, ())
+        return [answers[job.job_id] for job in jobs]
+
+    async def _give_up(self, part: PreparedPart, error: str) -> CaptionedPart:
+        is_over = await self._coordinator.lost.remote(self._name, error)
+        fault = f"no engine boots: {error}" if is_over else HANDED_BACK + error
+        return CaptionedPart(part.shard, part.part, fault=fault, is_fatal=is_over, retry=part.retry)
+
+    async def _boot(self) -> CaptionEngine:
+        engine = await boot_engine(self._recipe.engine, self._recipe.sampling)
+        await self._coordinator.ready.remote(self._name)
+        return engine
+
+    async def _before_boot(self) -> None:
+        unfinished = await self._coordinator.boot.remote(self._name)
+        if unfinished >= self._recipe.engine.boot_attempts:
+            raise EngineBootError(
+                f"the engine did not come up {unfinished} times, or its process died booting"
+                " (out of memory? see the worker's log)"
+            )
+
+    async def _report_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_REPORT_S)
+            c = self._driver.counters
+            now = (c.requests, c.captions, c.deaths, c.reruns)
+            if now != self._reported:
+                delta = [a - b for a, b in zip(now, self._reported, strict=True)]
+                self._reported = now
+                self._coordinator.report.remote(self._name, *delta)
+
+    def __del__(self) -> None:
+        """Close the engine in order when the actor's work is over."""
+        loop = self._loop
+        if loop is None or not loop.is_running():
+            return
+        try:
+            asyncio.run_coroutine_threadsafe(self._driver.close(), loop).result(30)
+        except Exception as e:
+            log.warning("closing the engine: %s", e)
+
+
+def _jobs(part: PreparedPart) -> list[Job]:
+    jobs = []
+    for prepared in part.samples:
+        if prepared.image is not None and prepared.requests:
+            image = JobImage(prepared.image.data, prepared.image.sha256)
+            sample_id = prepared.sample.sample_id
+            jobs += [Job(sample_id, image, request) for request in prepared.requests]
+    return jobs
+
+
+def _captioned(
+    part: PreparedPart, answers: list[Answer], info: EngineInfo, seconds: float
+) -> CaptionedPart:
+    rest = iter(answers)
+    samples = tuple(
+        CaptionedSample(_without_pixels(s), tuple(next(rest) for _ in s.requests))
+        for s in part.samples
+    )
+    return CaptionedPart(
+        part.shard,
+        part.part,
+        samples,
+        engine=info.kind,
+        engine_version=info.version,
+        seconds=seconds,
+        retry=part.retry,
+    )
+
+
+def _without_pixels(sample: PreparedSample) -> PreparedSample:
+    image = sample.image and replace(sample.image, data=b"")
+    return replace(sample, image=image)

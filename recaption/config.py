@@ -1,0 +1,347 @@
+"""The recipe of a caption run: what to read, how to caption it, where the corpus goes.
+
+A recipe is a YAML file plus `key=value` overrides from the command line. It checks itself: a
+`RecipeError` names each wrong key or value, what was expected, and the nearest valid choice.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from recaption import keyed
+
+
+class RecipeError(ValueError):
+    """The recipe is wrong; the message says where and what to do."""
+
+
+class Section(BaseModel):
+    """A part of a recipe: immutable, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class SourceConfig(Section):
+    """Where the images are and how their shards are laid out."""
+
+    path: str | list[str] = Field(
+        description="path, URL, glob, brace range {00000..00999}, or a .txt file that lists them"
+    )
+    kind: Literal["auto", "webdataset", "parquet", "folder"] = "auto"
+    dataset: str = Field(default="", description="name of the data set; default: its root's name")
+    root: str = Field(
+        default="", description="shard names are paths below it; default: the fixed part of path"
+    )
+    part_samples: int = Field(
+        default=256, ge=1, le=65_536, description="samples per part, the unit of commit"
+    )
+    image_column: str = Field(default="", description="parquet: image column; default: found")
+    alt_text_column: str = Field(default="", description="column or .json key with the alt-text")
+    class_column: str = Field(default="", description="column or .json key with the class name")
+    id_column: str = Field(default="", description="parquet: column with the sample's id")
+    class_from_folder: bool = Field(
+        default=False, description="folder: the parent folder's name is the class name"
+    )
+
+
+class ImageConfig(Section):
+    """What an image is reduced to before it travels to the engine."""
+
+    short_side: int = Field(default=448, ge=16, le=8192, description="pixels; never upscaled")
+    min_side: int = Field(default=1, ge=1, description="pixels; smaller images are rejected")
+    max_pixels: int = Field(
+        default=178_956_970, ge=1, description="limit against decompression bombs"
+    )
+
+
+class CaptionConfig(Section):
+    """What is asked of the model for each image: styles x samples captions."""
+
+    styles: list[str] = Field(default=["short", "dense"], min_length=1)
+    samples: int = Field(default=1, ge=1, le=64, description="captions per style")
+    use_alt_text: bool = Field(default=True, description="show the alt-text to the model, fenced")
+    use_class_names: bool = Field(default=True, description="show the class names, fenced")
+    templates: str = Field(
+        default="", description="folder of STYLE.j2 files that add to or replace the built-in ones"
+    )
+
+    @field_validator("styles")
+    @classmethod
+    def _distinct(cls, styles: list[str]) -> list[str]:
+        if len(set(styles)) != len(styles):
+            raise ValueError(f"each style once, got {styles}")
+        return styles
+
+
+class EngineConfig(Section):
+    """Which captioner runs, on what, and how hard it is driven."""
+
+    kind: Literal["vllm", "openai", "echo"] = "vllm"
+    model: str = Field(default="", description="Hugging Face name or local path of the model")
+    revision: str = Field(default="", description="branch, tag or commit of a Hugging Face model")
+    args: dict[str, Any] = Field(
+        default_factory=dict, description="passed through to the engine (vLLM's EngineArgs, ...)"
+    )
+    replicas: int | Literal["auto"] = Field(
+        default="auto", description="engines in the pool; auto: as many as the GPUs hold, else 1"
+    )
+    num_gpus: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
+        default="auto", description="GPUs per engine, a fraction allowed; auto: tensor parallelism"
+    )
+    num_cpus: float = Field(default=1.0, ge=0, description="CPUs reserved per engine")
+    concurrency: int = Field(default=0, ge=0, description="requests in flight; 0: the engine's own")
+    parts_in_flight: int = Field(
+        default=4, ge=1, le=64, description="parts an engine works on at once"
+    )
+    timeout_s: float = Field(default=600.0, gt=0, description="of one request, in seconds")
+    boot_attempts: int = Field(default=3, ge=1, description="boots of one engine before it is lost")
+    url: str = Field(default="", description="openai: base URL, such as http://host:8000/v1")
+    api_key_env: str = Field(
+        default="OPENAI_API_KEY", description="openai: environment variable with the key"
+    )
+
+    @field_validator("replicas")
+    @classmethod
+    def _positive(cls, replicas: int | str) -> int | str:
+        if isinstance(replicas, int) and replicas < 1:
+            raise ValueError(f"expected at least 1 or auto, got {replicas}")
+        return replicas
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> EngineConfig:
+        if self.kind != "echo" and not self.model:
+            raise ValueError(f"engine.kind={self.kind} needs engine.model, a name or a path")
+        if self.kind == "openai" and not self.url:
+            raise ValueError(
+                "engine.kind=openai needs engine.url, such as http://localhost:8000/v1"
+            )
+        return self
+
+
+class SamplingConfig(Section):
+    """How tokens are drawn; passed on to the engine."""
+
+    temperature: float = Field(default=0.7, ge=0, le=5)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0, description="0: all tokens")
+    repetition_penalty: float = Field(default=1.0, gt=0)
+    max_tokens: int = Field(default=256, ge=1)
+    min_tokens: int = Field(default=0, ge=0)
+
+
+class CorpusConfig(Section):
+    """Where the captions go."""
+
+    path: str = Field(description="folder or s3:// URL of the caption corpus")
+    on_change: Literal["error", "new"] = Field(
+        default="error",
+        description="a corpus made by another recipe: stop, or add a version beside the old",
+    )
+
+
+class RunConfig(Section):
+    """How a run behaves; changes no caption."""
+
+    reject_limit: float = Field(
+        default=1.0, ge=0, le=1, description="share of rejected samples above which exit code is 1"
+    )
+    progress_s: float = Field(default=10.0, gt=0, description="seconds between lines in a log")
+    read_cpus: float = Field(default=0.5, gt=0, description="CPUs reserved per reading task")
+    passes: int = Field(default=3, ge=1, description="times a part lost to a crash is tried")
+
+
+class Recipe(Section):
+    """A whole caption run."""
+
+    source: SourceConfig
+    image: ImageConfig = ImageConfig()
+    caption: CaptionConfig = CaptionConfig()
+    engine: EngineConfig
+    sampling: SamplingConfig = SamplingConfig()
+    corpus: CorpusConfig
+    run: RunConfig = RunConfig()
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _samples_can_differ(self) -> Recipe:
+        if self.caption.samples > 1 and self.sampling.temperature == 0:
+            raise ValueError(
+                f"caption.samples={self.caption.samples} with sampling.temperature=0 gives the"
+                " same caption each time: set caption.samples=1 or a temperature above 0"
+            )
+        return self
+
+    @property
+    def captions_per_image(self) -> int:
+        """The captions that each image gets."""
+        return len(self.caption.styles) * self.caption.samples
+
+
+def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a YAML recipe, apply `key=value` overrides, check it. Raises RecipeError."""
+    file = Path(path)
+    try:
+        data = yaml.safe_load(file.read_text("utf-8"))
+    except OSError as e:
+        raise RecipeError(_missing_recipe(file, e)) from e
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise RecipeError(f"{file}: not a YAML file: {' '.join(str(e).split())}") from e
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise RecipeError(f"{file}: expected `section: ...` lines, got a {type(data).__name__}")
+    return parse_recipe(apply_overrides(data, overrides), name=str(file))
+
+
+def parse_recipe(data: Mapping[str, Any], name: str = "recipe") -> Recipe:
+    """Check a recipe given as nested dicts. Raises RecipeError that names every wrong key."""
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as e:
+        raise RecipeError(f"{name}: " + "; ".join(_explain_all(e))) from e
+
+
+def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Return `data` with each `a.b=value` set; values are read as YAML."""
+    result: dict[str, Any] = json.loads(json.dumps(data, default=str))
+    for override in overrides:
+        key, equals, raw = override.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"override {override!r}: expected key=value, such as seed=1")
+        try:
+            value = yaml.safe_load(raw)
+        except yaml.YAMLError as e:
+            raise RecipeError(f"override {override!r}: the value is not YAML: {e}") from e
+        node = result
+        *parents, last = key.split(".")
+        for parent in parents:
+            child = node.setdefault(parent, {})
+            if not isinstance(child, dict):
+                raise RecipeError(f"override {override!r}: {parent} is a value, not a section")
+            node = child
+        node[last] = "" if value is None and raw == "" else value
+    return result
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """Write the resolved recipe, all defaults filled in."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+_RATE_ONLY = frozenset(
+    "max_num_seqs max_num_batched_tokens gpu_memory_utilization kv_cache_memory_bytes swap_space"
+    " tensor_parallel_size pipeline_parallel_size data_parallel_size enforce_eager block_size"
+    " enable_prefix_caching mm_processor_cache_gb mm_processor_cache_type disable_log_stats"
+    " distributed_executor_backend enable_chunked_prefill async_scheduling load_format"
+    " compilation_config limit_mm_per_prompt delay_s boot_delay_s".split()
+)
+"""Engine arguments that change the speed, not what is asked for."""
+
+
+def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
+    """Hash what decides a caption: model, prompts, sampling, image preparation, seed.
+
+    Not in it: what only moves or speeds the work (paths, replicas, batch sizes). 16 hex digits.
+    """
+    args = {k: v for k, v in recipe.engine.args.items() if k not in _RATE_ONLY}
+    decisive = {
+        "kind": recipe.engine.kind,
+        "model": model_hash,
+        "revision": recipe.engine.revision,
+        "args": args,
+        "sampling": recipe.sampling.model_dump(),
+        "image": recipe.image.model_dump(),
+        "caption": recipe.caption.model_dump(exclude={"templates"}),
+        "hints": recipe.source.model_dump(
+            include={"alt_text_column", "class_column", "class_from_folder"}
+        ),
+        "prompts": prompts_hash,
+        "seed": recipe.seed,
+    }
+    return keyed.hexdigest("fingerprint-1", json.dumps(decisive, sort_keys=True, default=str))
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Return ', did you mean X?' for the choice nearest to `name`, or ''."""
+    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def _missing_recipe(file: Path, error: OSError) -> str:
+    known = sorted(str(p) for p in Path("configs/caption").glob("*.yaml"))
+    hint = f"; recipes here: {', '.join(known)}" if known else ""
+    return (
+        f"recipe {file}: {(error.strerror or str(error)).lower()}{nearest(str(file), known)}{hint}"
+    )
+
+
+def _explain_all(error: ValidationError) -> Iterator[str]:
+    """One line per wrong key; of a key with alternatives, what each of them expects."""
+    by_key: dict[str, list[dict[str, Any]]] = {}
+    for one in error.errors():
+        where = [str(part) for part in one["loc"] if not _is_branch(part)]
+        by_key.setdefault(".".join(where) or "recipe", []).append(dict(one))
+    for key, errors in by_key.items():
+        if len(errors) == 1:
+            yield _explain(key, errors[0])
+        else:
+            expected = dict.fromkeys(_expected(one) for one in errors)
+            yield f"{key}: expected {' or '.join(expected)}, got {errors[0]['input']!r}"
+
+
+_EXPECTED = {
+    "string_type": "text",
+    "list_type": "a list",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "key: value lines",
+    "model_type": "a section of key: value lines",
+}
+
+
+def _expected(error: dict[str, Any]) -> str:
+    if error["type"] == "literal_error":
+        return str(error["ctx"]["expected"]).replace("'", "")
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    return _EXPECTED.get(error["type"], message)
+
+
+def _explain(key: str, error: dict[str, Any]) -> str:
+    where = key.split(".")
+    kind, got = error["type"], error.get("input")
+    if kind == "extra_forbidden":
+        keys = sorted(_section(where[:-1]))
+        return f"{key}: no such key{nearest(where[-1], keys)} (keys: {', '.join(keys)})"
+    if kind == "missing":
+        return f"{key}: missing; give it in the recipe or as {key}=VALUE"
+    if kind == "value_error":
+        message = _expected(error)
+        return message if key in {"recipe", "engine"} else f"{key}: {message}"
+    if kind == "literal_error":
+        close = nearest(str(got), _expected(error).replace(" or ", ", ").split(", "))
+        return f"{key}: expected {_expected(error)}, got {got!r}{close}"
+    return f"{key}: expected {_expected(error)}, got {got!r}"
+
+
+def _is_branch(part: object) -> bool:
+    """Pydantic names the branch of a union in the location: not a part of the key."""
+    text = str(part)
+    return text in {"str", "int", "float"} or "[" in text
+
+
+def _section(path: list[str]) -> Iterable[str]:
+    model: Any = Recipe
+    for name in path:
+        model = model.model_fields[name].annotation
+    return list(model.model_fields)

@@ -1,0 +1,161 @@
+"""[Ray] The one actor that outlives the engines of a run: it remembers what they die of.
+
+It counts the boots of each engine, knows which parts were under way and which requests were
+tried apart when an engine's process died, and collects the figures that the progress shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+import ray
+
+_IDLE_S = 20.0
+
+
+@dataclass(slots=True)
+class EngineState:
+    """What is known of an engine, over the restarts of its process."""
+
+    state: str = "starting"
+    booting: int = 0
+    error: str = ""
+    parts: set[str] = field(default_factory=set)
+    idle_since: float = field(default_factory=time.monotonic)
+    requests: int = 0
+    captions: int = 0
+    deaths: int = 0
+    reruns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What happened to a part before: how often it was begun, and who was in it at the last end."""
+
+    starts: int = 0
+    suspects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The engines as they are now."""
+
+    ready: int = 0
+    booting: int = 0
+    lost: int = 0
+    captions: int = 0
+    requests: int = 0
+    deaths: int = 0
+    reruns: int = 0
+    errors: tuple[str, ...] = ()
+
+
+class Coordinator:
+    """Memory of a run; one per run, called by its engines and its driver."""
+
+    def __init__(self, engines: int) -> None:
+        self._expected = engines
+        self._engines: dict[str, EngineState] = {}
+        self._starts: dict[str, int] = {}
+        self._suspects: dict[str, tuple[str, ...]] = {}
+        self._past = Snapshot()
+
+    async def boot(self, engine: str) -> int:
+        """Note that an engine is about to boot; return how many boots in a row were not finished."""
+        state = self._of(engine)
+        state.state = "booting"
+        state.booting += 1
+        return state.booting - 1
+
+    async def ready(self, engine: str) -> None:
+        """Note that an engine answers."""
+        state = self._of(engine)
+        state.state, state.booting = "ready", 0
+
+    async def report(
+        self, engine: str, requests: int, captions: int, deaths: int, reruns: int
+    ) -> None:
+        """Add to an engine's figures."""
+        state = self._of(engine)
+        state.requests += requests
+        state.captions += captions
+        state.deaths += deaths
+        state.reruns += reruns
+
+    async def begin(self, engine: str, part: str) -> History:
+        """Note that an engine begins a part; return what happened to the part before."""
+        state = self._of(engine)
+        state.parts.add(part)
+        starts = self._starts.get(part, 0)
+        self._starts[part] = starts + 1
+        return History(starts, self._suspects.get(part, ()))
+
+    async def trying(self, part: str, jobs: tuple[str, ...]) -> None:
+        """Note the requests that are tried apart now; () when they came through."""
+        self._suspects[part] = jobs
+
+    async def end(self, engine: str, part: str) -> None:
+        """Note that an engine is done with a part."""
+        state = self._of(engine)
+        state.parts.discard(part)
+        state.idle_since = time.monotonic()
+        self._starts.pop(part, None)
+        self._suspects.pop(part, None)
+
+    async def lost(self, engine: str, error: str) -> bool:
+        """Note that an engine gave up; return when its part should be handed back.
+
+        True: no engine is left, the run is over. False: other engines live and have nothing to
+        do, so that the part is better off in a later pass.
+        """
+        state = self._of(engine)
+        state.state, state.error = "lost", error
+        while True:
+            states = [s.state for s in self._engines.values()]
+            if len(states) >= self._expected and all(s == "lost" for s in states):
+                return True
+            if self._others_are_idle():
+                return False
+            await asyncio.sleep(0.5)
+
+    async def new_pass(self, engines: int) -> None:
+        """Forget the engines, which are started anew, so many of them; keep their figures."""
+        self._past = await self.snapshot()
+        self._engines.clear()
+        self._expected = engines
+
+    async def snapshot(self) -> Snapshot:
+        """Return the figures of all engines."""
+        states = list(self._engines.values())
+        past = self._past
+        return Snapshot(
+            ready=sum(s.state == "ready" for s in states),
+            booting=sum(s.state in {"booting", "starting"} for s in states),
+            lost=sum(s.state == "lost" for s in states),
+            captions=past.captions + sum(s.captions for s in states),
+            requests=past.requests + sum(s.requests for s in states),
+            deaths=past.deaths + sum(s.deaths for s in states),
+            reruns=past.reruns + sum(s.reruns for s in states),
+            errors=tuple(sorted({s.error for s in states if s.error})),
+        )
+
+    def _of(self, engine: str) -> EngineState:
+        return self._engines.setdefault(engine, EngineState())
+
+    def _others_are_idle(self) -> bool:
+        ready = [s for s in self._engines.values() if s.state == "ready"]
+        now = time.monotonic()
+        return bool(ready) and all(not s.parts and now - s.idle_since > _IDLE_S for s in ready)
+
+
+def start_coordinator(engines: int) -> ray.actor.ActorHandle[Coordinator]:
+    """Start the coordinator of a run with so many engines, on the driver's node."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = ray.remote(Coordinator).options(
+        num_cpus=0, max_concurrency=1000, scheduling_strategy=here
+    )
+    return actor.remote(engines)

@@ -1,0 +1,117 @@
+"""What is fixed of a corpus when it is made, and the check that a run fits it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from recaption import storage
+from recaption.config import Recipe, RecipeError, to_yaml
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The identity of a corpus: what its sample ids and part numbers mean."""
+
+    format: int
+    dataset: str
+    root: str
+    part_samples: int
+    created: str
+
+
+def read_manifest(corpus: str) -> Manifest:
+    """Read CORPUS/corpus.json. Raises StorageError or RecipeError."""
+    url = storage.join(corpus, "corpus.json")
+    if not storage.exists(url):
+        raise RecipeError(f"{corpus}: not a corpus, it has no corpus.json; check the path")
+    try:
+        data = json.loads(storage.read_bytes(url))
+        manifest = Manifest(**data)
+    except (ValueError, TypeError) as e:
+        raise RecipeError(f"{url}: not a corpus manifest: {e}") from e
+    if manifest.format != FORMAT:
+        raise RecipeError(
+            f"{corpus}: corpus format {manifest.format}, this program reads format {FORMAT}"
+        )
+    return manifest
+
+
+def open_corpus(recipe: Recipe, root: str, dataset: str, fingerprint: str) -> Manifest:
+    """Make a corpus, or check that this recipe continues the one that is there."""
+    corpus = recipe.corpus.path
+    wanted = Manifest(
+        format=FORMAT,
+        dataset=dataset,
+        root=root,
+        part_samples=recipe.source.part_samples,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    url = storage.join(corpus, "corpus.json")
+    if not storage.exists(url):
+        storage.put_if_absent(url, json.dumps(asdict(wanted), indent=1).encode())
+    found = read_manifest(corpus)
+    _check(corpus, found, wanted)
+    versions = list_versions(corpus)
+    if versions and fingerprint not in versions and recipe.corpus.on_change == "error":
+        raise RecipeError(_changed(corpus, versions, fingerprint))
+    storage.put_if_absent(recipe_url(corpus, fingerprint), to_yaml(recipe).encode())
+    return found
+
+
+def list_versions(corpus: str) -> list[str]:
+    """Return the fingerprints of the corpus's versions, sorted."""
+    names = storage.list_names(storage.join(corpus, "recipes"))
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def recipe_url(corpus: str, fingerprint: str) -> str:
+    """Where a version keeps its recipe."""
+    return storage.join(corpus, "recipes", f"{fingerprint}.yaml")
+
+
+def pick_version(corpus: str, fingerprint: str = "") -> str:
+    """Return the version asked for, or the only one. Raises RecipeError."""
+    versions = list_versions(corpus)
+    if not versions:
+        raise RecipeError(f"{corpus}: no caption has been written yet")
+    if not fingerprint and len(versions) == 1:
+        return versions[0]
+    matches = [v for v in versions if fingerprint and v.startswith(fingerprint)]
+    if len(matches) == 1:
+        return matches[0]
+    raise RecipeError(
+        f"{corpus}: has {len(versions)} versions, name one with --version: {', '.join(versions)}"
+    )
+
+
+def _check(corpus: str, found: Manifest, wanted: Manifest) -> None:
+    if found.part_samples != wanted.part_samples:
+        raise RecipeError(
+            f"{corpus}: its parts have {found.part_samples} samples, the recipe says"
+            f" source.part_samples={wanted.part_samples}; use {found.part_samples}, or another"
+            " corpus.path"
+        )
+    if found.dataset != wanted.dataset:
+        raise RecipeError(
+            f"{corpus}: holds data set {found.dataset!r}, the recipe reads {wanted.dataset!r};"
+            f" set source.dataset={found.dataset} if it is the same, or another corpus.path"
+        )
+    if found.root != wanted.root:
+        raise RecipeError(
+            f"{corpus}: shard names are paths below {found.root}, this recipe's are below"
+            f" {wanted.root}; set source.root to the folder that is the same in both (for data"
+            " that moved: its new place, after editing root in corpus.json)"
+        )
+
+
+def _changed(corpus: str, versions: list[str], fingerprint: str) -> str:
+    return (
+        f"{corpus}: made by recipe {', '.join(versions)}, this recipe is {fingerprint}: model,"
+        " prompts, sampling, image preparation, hints or seed differ (compare with"
+        f" recipes/{versions[-1]}.yaml there); take another corpus.path, or"
+        " corpus.on_change=new to keep both versions in this corpus"
+    )

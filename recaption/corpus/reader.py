@@ -1,0 +1,89 @@
+"""Reading a corpus back: committed parts only, as an Arrow dataset, by part or by sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+
+from recaption import storage
+from recaption.corpus.ledger import Committed, CommitRecord, Ledger
+from recaption.corpus.manifest import Manifest, pick_version, read_manifest
+from recaption.corpus.schema import CAPTIONS, REJECTS
+from recaption.sample import Part
+
+
+class CorpusReader:
+    """One version of a corpus. What was not committed does not exist here."""
+
+    def __init__(self, corpus: str, version: str = "") -> None:
+        """Open a corpus; `version` is a fingerprint or the start of one, needed if there are two.
+
+        Raises RecipeError where there is no corpus or no such version.
+        """
+        self.corpus = corpus
+        self.manifest: Manifest = read_manifest(corpus)
+        self.fingerprint = pick_version(corpus, version)
+        self.ledger = Ledger(corpus, self.fingerprint)
+
+    def committed(self) -> Committed:
+        """List the committed parts."""
+        return self.ledger.committed()
+
+    def records(self, part: Part | None = None) -> list[CommitRecord]:
+        """Return the commit records of a part, or of all, replays after what they replay."""
+        found = self.committed()
+        if part is not None:
+            retries = found.retries.get((part.shard, part.index), 0)
+            return [self.ledger.read(part, retry) for retry in range(retries + 1)]
+        return list(self.ledger.records(found))
+
+    def captions(self, records: Iterable[CommitRecord] | None = None) -> pa.Table:
+        """Return the captions of these commits (default: all) as one table, see CAPTIONS."""
+        return self._table((r.captions_file for r in self._or_all(records)), CAPTIONS)
+
+    def rejects(self, records: Iterable[CommitRecord] | None = None) -> pa.Table:
+        """Return the rejects that stand: a replay's take the place of its part's earlier ones."""
+        newest = {(r.shard, r.index): r.rejects_file for r in self._or_all(records)}
+        return self._table(newest.values(), REJECTS)
+
+    def dataset(self) -> pads.Dataset:
+        """Return the captions as an Arrow dataset over the committed files; nothing is read yet."""
+        names = [r.captions_file for r in self.records() if r.captions_file]
+        filesystem, paths = _arrow_paths([self.ledger.data_url(n) for n in names])
+        return pads.dataset(paths, schema=CAPTIONS, format="parquet", filesystem=filesystem)
+
+    def by_sample(self, part: Part) -> dict[str, list[dict[str, Any]]]:
+        """Return a part's captions by sample id, each sample's in order of region, style, slot."""
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for row in self.captions(self.records(part)).to_pylist():
+            rows.setdefault(row["sample_id"], []).append(row)
+        for captions in rows.values():
+            captions.sort(key=lambda c: (c["region"], c["style"], c["slot"]))
+        return rows
+
+    def iter_parts(self) -> Iterator[tuple[Part, list[CommitRecord]]]:
+        """Yield each part with its records, shard by shard, in order."""
+        found = self.committed()
+        records: list[CommitRecord] = []
+        for record in self.ledger.records(found):
+            if records and records[0].part.name != record.part.name:
+                yield records[0].part, records
+                records = []
+            records.append(record)
+        if records:
+            yield records[0].part, records
+
+    def _or_all(self, records: Iterable[CommitRecord] | None) -> Iterable[CommitRecord]:
+        return self.ledger.records() if records is None else records
+
+    def _table(self, files: Iterable[str], schema: pa.Schema) -> pa.Table:
+        tables = [self._read(name, schema) for name in files if name]
+        return pa.concat_tables(tables) if tables else schema.empty_table()
+
+    def _read(self, name: str, schema: pa.Schema) -> pa.Table:
+        data = storage.read_bytes(self.ledger.data_url(name))
+        return pq.read_table(pa.BufferReader(data)).cast(schema)

@@ -1,0 +1,72 @@
+"""What an image has to be, and how it says that it is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recaption.sample import Reason
+
+PILLOW_PIXELS = 178_956_970
+"""Pillow refuses larger images (twice its `MAX_IMAGE_PIXELS`), so no limit above it can hold."""
+
+
+class DecodeError(ValueError):
+    """An image is not fit to be captioned; `reason` says why, the message what was got."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(reason, message)  # both, so that it can be pickled
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """Which images are accepted, and what they are reduced to.
+
+    `short_side` is the length in pixels that the shorter side is reduced to (never raised);
+    `max_pixels` and `min_side` bound the original; `quality` is of the JPEG written where the
+    original bytes cannot stay. `min_side` is 1, because a small image is no broken one: whether
+    icons are worth a caption is for the recipe of a data set to say. At the largest `max_pixels` a
+    hostile PNG, GIF or TIFF takes up to 3 GB and 15 s to decode (a JPEG 0.6 GB, 5 s).
+    """
+
+    short_side: int = 448
+    max_pixels: int = PILLOW_PIXELS
+    min_side: int = 1
+    quality: int = 95
+
+    def __post_init__(self) -> None:
+        _check("short_side", self.short_side, 1, None)
+        _check("max_pixels", self.max_pixels, 1, PILLOW_PIXELS)
+        _check("min_side", self.min_side, 1, None)
+        _check("quality", self.quality, 1, 100)
+
+    def fit(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size to reduce to: aspect kept, never larger than the original."""
+        short = min(width, height)
+        if short <= self.short_side:
+            return width, height
+        scaled_width = (width * self.short_side + short // 2) // short
+        scaled_height = (height * self.short_side + short // 2) // short
+        return scaled_width, scaled_height
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raise DecodeError where the original is too large or too small."""
+        pixels = width * height
+        if pixels > self.max_pixels:
+            message = (
+                f"image is {width:,} x {height:,} = {pixels:,} pixels, limit {self.max_pixels:,}"
+            )
+            raise DecodeError(Reason.TOO_MANY_PIXELS, message)
+        if min(width, height) < self.min_side:
+            message = f"image is {width} x {height}, expected a shorter side of {self.min_side}"
+            raise DecodeError(Reason.TOO_SMALL, message)
+
+
+def _check(name: str, value: int, low: int, high: int | None) -> None:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or value < low or (high is not None and value > high):
+        bounds = f"from {low} up" if high is None else f"from {low} to {high:,}"
+        raise ValueError(f"image {name}: got {value!r}, expected a whole number {bounds}")

@@ -1,0 +1,103 @@
+"""A captioner without a model: deterministic, and made to misbehave on demand.
+
+Its caption is a function of image, prompt and seed. `engine.args` tell it to be slow or to fail:
+`delay_s` (of each request), `boot_delay_s`, `boot_fails` (an error message), `fail_on` and
+`die_on` (lists of sample ids), `hang_on`, `exit_on` (kills the whole process).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass, fields
+
+from recaption import __version__, keyed
+from recaption.config import EngineConfig, RecipeError, SamplingConfig, nearest
+from recaption.engines.base import EngineBootError, EngineDied, EngineInfo, Job, RequestFailed
+from recaption.sample import Caption, Reason
+
+_NOUNS = ("cat", "tree", "car", "house", "boat", "bird", "lamp", "chair", "hill", "clock")
+_COLOURS = ("red", "green", "blue", "yellow", "white", "black", "brown", "grey")
+
+
+@dataclass(frozen=True, slots=True)
+class EchoArgs:
+    """How the echo engine misbehaves; see the module's text."""
+
+    delay_s: float = 0.0
+    boot_delay_s: float = 0.0
+    boot_fails: str = ""
+    fail_on: tuple[str, ...] = ()
+    die_on: tuple[str, ...] = ()
+    hang_on: tuple[str, ...] = ()
+    exit_on: tuple[str, ...] = ()
+
+
+def echo_args(config: EngineConfig) -> EchoArgs:
+    """Read `engine.args`. Raises RecipeError for one that does not exist."""
+    known = {f.name for f in fields(EchoArgs)}
+    for name in config.args:
+        if name not in known:
+            raise RecipeError(
+                f"engine.args.{name}: echo has no such argument{nearest(name, known)}"
+            )
+    return EchoArgs(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.args.items()})
+
+
+class EchoEngine:
+    """Answers at once with a made-up sentence."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._args = echo_args(config)
+        self._alive = True
+        self.info = EngineInfo("echo", __version__, config.model or "echo", config.revision)
+        self.concurrency = config.concurrency or 1024
+
+    @classmethod
+    async def boot(cls, config: EngineConfig, sampling: SamplingConfig) -> EchoEngine:
+        """Start; `boot_fails` makes it fail with that text."""
+        engine = cls(config)
+        await asyncio.sleep(engine._args.boot_delay_s)
+        if engine._args.boot_fails:
+            raise EngineBootError(engine._args.boot_fails)
+        return engine
+
+    async def answer(self, job: Job) -> list[Caption]:
+        """Return `n` made-up captions."""
+        await self._misbehave(job.sample_id)
+        if not self._alive:
+            raise EngineDied("the echo engine was told to die")
+        r = job.request
+        return [_caption(job.image.data, r.prompt, r.style, r.seed + i) for i in range(r.n)]
+
+    async def _misbehave(self, sample_id: str) -> None:
+        args = self._args
+        if args.delay_s:
+            await asyncio.sleep(args.delay_s)
+        if sample_id in args.fail_on:
+            raise RequestFailed(Reason.REQUEST_FAILED, "the echo engine was told to fail on this")
+        if sample_id in args.hang_on:
+            await asyncio.sleep(3600)
+        if sample_id in args.die_on:
+            self._alive = False
+        if sample_id in args.exit_on:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def close(self) -> None:
+        """Nothing to let go."""
+        self._alive = False
+
+
+def _caption(image: bytes, prompt: str, style: str, seed: int) -> Caption:
+    key = keyed.digest("echo", image, prompt, seed)
+    noun, colour = _NOUNS[key[0] % len(_NOUNS)], _COLOURS[key[1] % len(_COLOURS)]
+    text = f"{style}: a {colour} {noun}, {key.hex()[:12]}"
+    return Caption(
+        text=text,
+        seed=seed,
+        finish_reason="stop",
+        prompt_tokens=len(prompt.split()),
+        caption_tokens=len(text.split()),
+        mean_logprob=-key[2] / 256,
+    )

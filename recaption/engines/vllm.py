@@ -1,0 +1,197 @@
+"""vLLM in this process: `AsyncLLM`, its scheduler and model in a process of their own.
+
+Many requests are in flight at once; the `n` captions of a request share its prefill, and the
+requests of an image share its processed pixels and, where the cache is on, its prefix.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+from recaption.config import EngineConfig, RecipeError, SamplingConfig, nearest
+from recaption.engines.base import EngineBootError, EngineDied, EngineInfo, Job, RequestFailed
+from recaption.sample import Caption, Reason
+
+_CPU_ENVIRONMENT = {
+    # A small machine: bind no threads to cores that others use, take 1 GiB for the KV cache.
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+}
+_CPU_ARGUMENTS = {
+    # A seeded request whose prefill is cut in chunks kills vLLM 0.29 on a CPU ("CPU Generator
+    # does not use offset": gpu_model_runner rolls the generator back, which only CUDA's can).
+    "enable_chunked_prefill": False,
+}
+_DEFAULT_SEQUENCES = 256
+
+
+class VllmEngine:
+    """A captioner served by vLLM's AsyncLLM."""
+
+    def __init__(self, llm: Any, config: EngineConfig, sampling: SamplingConfig) -> None:
+        import vllm
+
+        self._llm = llm
+        self._sampling = _sampling_arguments(sampling)
+        self._prompt = _chat_prompt(llm)
+        self.info = EngineInfo("vllm", vllm.__version__, config.model, config.revision)
+        running = llm.vllm_config.scheduler_config.max_num_seqs
+        # Enough that the next request waits, processed, when one of the running ones ends.
+        self.concurrency = config.concurrency or running + max(16, running // 2)
+
+    @classmethod
+    async def boot(cls, config: EngineConfig, sampling: SamplingConfig) -> VllmEngine:
+        """Load the model and start the engine's process; takes a minute or more."""
+        try:
+            return cls(await asyncio.to_thread(_start, config), config, sampling)
+        except RecipeError:
+            raise
+        except Exception as e:
+            raise EngineBootError(_own_words(e)) from e
+
+    async def answer(self, job: Job) -> list[Caption]:
+        """Return `n` captions of one image."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        r = job.request
+        sampling = SamplingParams(
+            n=r.n, seed=r.seed % 2**63, output_kind=RequestOutputKind.FINAL_ONLY, **self._sampling
+        )
+        prompt = {
+            "prompt": self._prompt(r.prompt),
+            "multi_modal_data": {"image": job.image.rgb},
+            "multi_modal_uuids": {"image": job.image.sha256},
+        }
+        output = await self._generate(prompt, sampling, job.job_id)
+        n_prompt = len(output.prompt_token_ids or ())
+        return [_caption(o, r.seed + i, n_prompt) for i, o in enumerate(output.outputs)]
+
+    async def _generate(self, prompt: Any, sampling: Any, request_id: str) -> Any:
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            output = None
+            async for output in self._llm.generate(prompt, sampling, request_id):
+                pass
+        except EngineDeadError as e:
+            raise EngineDied(_own_words(e)) from e
+        except Exception as e:
+            if self._llm.errored:
+                raise EngineDied(_own_words(e)) from e
+            raise _request_failure(e) from e
+        if output is None:
+            raise RequestFailed(Reason.REQUEST_FAILED, "vLLM ended the request without an answer")
+        return output
+
+    async def close(self) -> None:
+        """Shut the engine's process down, in order."""
+        llm, self._llm = self._llm, None
+        if llm is None:
+            return
+        if llm.output_handler is not None:
+            # Else it takes the end of the engine's process for a crash and logs it as one.
+            llm.output_handler.cancel()
+            await asyncio.wait({llm.output_handler})
+        await asyncio.to_thread(llm.shutdown)
+
+
+def check_arguments(config: EngineConfig) -> None:
+    """Check the names in `engine.args` against vLLM's. Raises RecipeError. Imports vLLM."""
+    from dataclasses import fields
+
+    from vllm import AsyncEngineArgs
+
+    known = {f.name for f in fields(AsyncEngineArgs)}
+    for name in config.args:
+        if name not in known:
+            raise RecipeError(
+                f"engine.args.{name}: vLLM has no such argument{nearest(name, known)}"
+            )
+
+
+def engine_arguments(config: EngineConfig) -> dict[str, Any]:
+    """Return the keyword arguments of vLLM's engine, also those of the benchmark's bare one.
+
+    On a CPU, sets vLLM's environment for a small machine where it is not set.
+    """
+    from vllm.platforms import current_platform
+
+    arguments: dict[str, Any] = {
+        "model": config.model,
+        "limit_mm_per_prompt": {"image": 1, "video": 0, "audio": 0},
+        "max_num_seqs": _DEFAULT_SEQUENCES,
+        "disable_log_stats": True,
+    }
+    if current_platform.is_cpu():
+        arguments |= _CPU_ARGUMENTS
+        for name, value in _CPU_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+    if config.revision:
+        arguments["revision"] = config.revision
+    return arguments | config.args
+
+
+def _start(config: EngineConfig) -> Any:
+    from vllm import AsyncEngineArgs
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    check_arguments(config)
+    return AsyncLLM.from_engine_args(AsyncEngineArgs(**engine_arguments(config)))
+
+
+def _sampling_arguments(sampling: SamplingConfig) -> dict[str, Any]:
+    return sampling.model_dump() | {
+        "logprobs": 0,  # the sampled token's own: for the mean log-probability
+        "skip_special_tokens": True,
+    }
+
+
+def _chat_prompt(llm: Any) -> Callable[[str], str]:
+    """Return the function that puts a prompt behind the image in the model's chat template.
+
+    The template is rendered once with a marker in the place of the text.
+    """
+    from transformers import AutoProcessor
+
+    config = llm.vllm_config.model_config
+    processor = AutoProcessor.from_pretrained(
+        config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
+    )
+    marker = "RECAPTION-PROMPT"
+    content = [{"type": "image"}, {"type": "text", "text": marker}]
+    chat = processor.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+    )
+    before, found, after = chat.partition(marker)
+    if not found:
+        raise EngineBootError(f"{config.model}: its chat template leaves out the user's text")
+    return lambda text: before + text + after
+
+
+def _caption(output: Any, seed: int, prompt_tokens: int) -> Caption:
+    tokens = len(output.token_ids)
+    total = output.cumulative_logprob
+    return Caption(
+        text=output.text.strip(),
+        seed=seed,
+        finish_reason=str(output.finish_reason or ""),
+        prompt_tokens=prompt_tokens,
+        caption_tokens=tokens,
+        mean_logprob=total / tokens if tokens and total is not None else None,
+    )
+
+
+def _request_failure(error: Exception) -> RequestFailed:
+    cause = error.__cause__ or error
+    text = _own_words(cause)
+    too_long = "longer than the maximum model length" in text or "max_model_len" in text
+    return RequestFailed(Reason.REQUEST_TOO_LONG if too_long else Reason.REQUEST_FAILED, text)
+
+
+def _own_words(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 500 else text[:499] + "…"

@@ -1,0 +1,82 @@
+"""A recipe made ready to run: its shards listed, its corpus opened, its fingerprint known."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from recaption import safeguards, storage
+from recaption.config import Recipe, RecipeError, fingerprint
+from recaption.corpus.ledger import Committed, Ledger
+from recaption.corpus.manifest import open_corpus
+from recaption.corpus.writer import Provenance
+from recaption.engines.echo import echo_args
+from recaption.engines.identity import model_hash
+from recaption.prepare import Preparer
+from recaption.prompts import load_prompts
+from recaption.sample import Shard
+from recaption.sources import list_shards, source_root
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that a run needs and its workers are told."""
+
+    recipe: Recipe
+    shards: tuple[Shard, ...]
+    preparer: Preparer
+    made_by: Provenance
+    root: str
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of the job's version of the corpus."""
+        return Ledger(self.made_by.corpus, self.made_by.fingerprint)
+
+    def pending(self, committed: Committed) -> list[Shard]:
+        """The shards that are not finished."""
+        return [s for s in self.shards if not committed.is_complete(s.name)]
+
+
+def resolve_job(recipe: Recipe) -> Job:
+    """Check a recipe against the world: model, styles, shards. Writes nothing.
+
+    Raises RecipeError, SourceError or StorageError.
+    """
+    prompts = load_prompts(recipe.caption.styles, recipe.caption.templates)
+    if recipe.engine.kind == "echo":
+        echo_args(recipe.engine)
+    model = model_hash(recipe.engine)
+    print_of = fingerprint(recipe, f"{prompts.digest} {safeguards.digest()}", model)
+    root = source_root(recipe.source)
+    dataset = recipe.source.dataset or root.rstrip("/").rpartition("/")[2] or "data"
+    made_by = Provenance(
+        corpus=recipe.corpus.path,
+        dataset=dataset,
+        model=recipe.engine.model or recipe.engine.kind,
+        model_revision=recipe.engine.revision,
+        model_hash=model,
+        sampling=json.dumps(recipe.sampling.model_dump()),
+        fingerprint=print_of,
+        run_id=_run_id(),
+    )
+    try:
+        shards = tuple(list_shards(recipe.source))
+    except storage.StorageError:
+        raise
+    except ValueError as e:
+        raise RecipeError(f"source.path: {e}") from e
+    return Job(recipe, shards, Preparer(recipe, prompts, dataset), made_by, root)
+
+
+def open_job(recipe: Recipe) -> Job:
+    """Resolve a recipe and open its corpus, which is made or checked."""
+    job = resolve_job(recipe)
+    open_corpus(recipe, job.root, job.made_by.dataset, job.made_by.fingerprint)
+    return job
+
+
+def _run_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"

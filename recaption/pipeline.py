@@ -1,0 +1,189 @@
+"""[Ray] The main path: read -> decode -> prompt -> caption -> check -> write.
+
+One part is one row is one block, from the reader to the receipt, so that what Ray retries is a
+part. The corpus's commit records, not Ray, say what is done: a pass that ends with parts missing
+(a worker died too often, an engine was lost) is followed by another pass over just those.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import ray
+import ray.data
+
+from recaption import runtime
+from recaption.captioner import HANDED_BACK, Captioner
+from recaption.coordinator import start_coordinator
+from recaption.corpus.ledger import Committed
+from recaption.corpus.writer import Provenance, commit_part
+from recaption.engines.base import EngineBootError
+from recaption.job import Job
+from recaption.parts import CaptionedPart, PreparedPart, Receipt
+from recaption.prepare import Preparer
+from recaption.progress import Progress
+from recaption.replay import ShardReplay, plan_replay
+from recaption.sample import Shard
+from recaption.summary import Summary, Tally, write_summary
+
+log = logging.getLogger(__name__)
+
+_WRITE_CPUS = 0.1
+_RETRIES = 2
+
+
+def run_job(job: Job, progress: Progress) -> Summary:
+    """Caption what is not captioned yet. Raises EngineBootError if no engine boots.
+
+    Ctrl-C ends it in order: what was committed stays, and the same command continues.
+    """
+    committed = job.ledger.committed()
+    tally = Tally(parts_before=committed.count())
+    tally.shards_done = len(job.shards) - len(job.pending(committed))
+
+    def tasks() -> list[ShardTask]:
+        pending = [s for s in job.pending(committed) if not _is_broken(s, tally)]
+        return [ShardTask(s, committed.of(s.name), committed.count_of(s.name)) for s in pending]
+
+    return _run(job, tasks, committed, tally, progress)
+
+
+def run_replay(job: Job, reasons: frozenset[str], progress: Progress) -> Summary:
+    """Ask again what was rejected, for these reasons (none given: for any)."""
+    committed = job.ledger.committed()
+    tally = Tally()
+    wanted = plan_replay(job, committed, reasons)
+
+    def tasks() -> list[ShardTask]:
+        left, wanted[:] = list(wanted), []  # one pass: what fails again stays a reject
+        return [ShardTask(replay.shard, replay=replay) for replay in left]
+
+    return _run(job, tasks, committed, tally, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """What one reading task does: read a shard but for the parts in `skip`, or replay rejects."""
+
+    shard: Shard
+    skip: frozenset[int] = frozenset()
+    count: int | None = None
+    replay: ShardReplay | None = None
+
+    def parts(self, preparer: Preparer) -> Iterator[PreparedPart]:
+        """Read the shard."""
+        if self.replay is not None:
+            return self.replay.prepared(preparer)
+        return preparer.parts(self.shard, self.skip, self.count)
+
+
+def _run(
+    job: Job,
+    tasks: Callable[[], list[ShardTask]],
+    committed: Committed,
+    tally: Tally,
+    progress: Progress,
+) -> Summary:
+    state, deaths = "complete", 0
+    first = tasks()
+    if first:
+        with runtime.session():
+            engines = runtime.plan_engines(job.recipe.engine)
+            coordinator = start_coordinator(engines.replicas)
+            with progress.watching(job, tally, coordinator):
+                try:
+                    _run_passes(job, first, tasks, committed, tally, coordinator, engines)
+                except KeyboardInterrupt:
+                    state = "stopped"
+            deaths = ray.get(coordinator.snapshot.remote()).deaths
+    if state == "complete" and tally.failed:
+        state = "incomplete"
+    summary = tally.close(job, state, deaths)
+    write_summary(summary)
+    return summary
+
+
+def _run_passes(
+    job: Job,
+    tasks: list[ShardTask],
+    more: Callable[[], list[ShardTask]],
+    committed: Committed,
+    tally: Tally,
+    coordinator: Any,
+    engines: runtime.EnginePlan,
+) -> None:
+    for number in range(1, job.recipe.run.passes + 1):
+        tally.passes = number
+        for receipt in caption(job, tasks, coordinator, engines):
+            if receipt.is_fatal:
+                raise EngineBootError(receipt.fault)
+            tally.add(receipt)
+            if not receipt.fault and not receipt.retry:
+                committed.add(receipt.part)
+        tasks = more()
+        if not tasks:
+            return
+        log.warning("pass %d ended with %d shards unfinished", number, len(tasks))
+        engines = engines.without(ray.get(coordinator.snapshot.remote()).lost)
+        ray.get(coordinator.new_pass.remote(engines.replicas))
+    for task in tasks:
+        tally.failed.setdefault(task.shard.name, "lost to crashes of its workers; see Ray's logs")
+
+
+def caption(
+    job: Job, tasks: list[ShardTask], coordinator: Any, engines: runtime.EnginePlan
+) -> Iterator[Receipt]:
+    """Stream shards through the pipeline; yield a receipt per part as it is committed."""
+    whole_parts = {"batch_size": None, "batch_format": "pyarrow"}
+    with runtime.data_context():
+        receipts = (
+            ray.data.from_items(list(range(len(tasks))), override_num_blocks=len(tasks))
+            .map_batches(
+                _reader(job.preparer, ray.put(tasks)),
+                num_cpus=job.recipe.run.read_cpus,
+                max_retries=_RETRIES,
+                **whole_parts,
+            )
+            .map_batches(
+                Captioner,
+                fn_constructor_args=(job.recipe, coordinator),
+                compute=engines.pool(job.recipe.engine.parts_in_flight),
+                **engines.resources(),
+                **whole_parts,
+            )
+            .map_batches(
+                _writer(job.made_by), num_cpus=_WRITE_CPUS, max_retries=_RETRIES, **whole_parts
+            )
+        )
+        for block in receipts.iter_batches(prefetch_batches=0, **whole_parts):
+            for i in range(block.num_rows):
+                yield Receipt.from_row(block.slice(i, 1))
+
+
+def _reader(preparer: Preparer, tasks: Any) -> Callable[[pa.Table], Iterator[pa.Table]]:
+    def read(block: pa.Table) -> Iterator[pa.Table]:
+        listed = ray.get(tasks)
+        for index in block["item"].to_pylist():
+            for part in listed[index].parts(preparer):
+                yield part.to_row()
+
+    return read
+
+
+def _writer(made_by: Provenance) -> Callable[[pa.Table], pa.Table]:
+    def write(block: pa.Table) -> pa.Table:
+        return commit_part(CaptionedPart.from_row(block), made_by).to_row()
+
+    return write
+
+
+def _is_broken(shard: Shard, tally: Tally) -> bool:
+    """Whether the shard itself is at fault, so that another pass would not help."""
+    return any(
+        part.rpartition("-")[0] == shard.name and not why.startswith(HANDED_BACK)
+        for part, why in tally.failed.items()
+    )

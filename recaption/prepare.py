@@ -1,0 +1,96 @@
+"""From a shard to parts that are ready for the engine: read, decode, hints, prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from recaption import keyed
+from recaption.config import Recipe
+from recaption.datasets import generic
+from recaption.decode import DecodeError, ImageSpec, prepare
+from recaption.parts import PreparedPart, PreparedSample
+from recaption.prompts import VERSION, PromptSet
+from recaption.sample import (
+    FULL_IMAGE,
+    Hints,
+    Reason,
+    Rejection,
+    Request,
+    Sample,
+    Shard,
+    Stage,
+)
+from recaption.sources import read_parts
+
+
+@dataclass(frozen=True, slots=True)
+class Preparer:
+    """Makes requests of samples; the same sample always gives the same requests."""
+
+    recipe: Recipe
+    prompts: PromptSet
+    dataset: str
+
+    def parts(
+        self, shard: Shard, skip: Collection[int] = (), count: int | None = None
+    ) -> Iterator[PreparedPart]:
+        """Read a shard and yield its parts, in order, but for the indices in `skip`.
+
+        `count` is the shard's number of parts where it is known.
+        """
+        threads = max(1, int(self.recipe.run.read_cpus))
+        with ThreadPoolExecutor(threads) as pool:
+            for read in read_parts(shard, self.recipe.source, skip, count):
+                samples = tuple(pool.map(self.sample, read.samples))
+                yield PreparedPart(shard, read.part, samples, fault=read.fault or "")
+
+    def sample(self, sample: Sample) -> PreparedSample:
+        """Decode one image and write its prompts; what fails becomes the sample's rejection."""
+        identity = replace(sample, image=None, fields={}, rejection=None)
+        hints = generic.hints(sample, self.recipe.source)
+        if sample.rejection is not None or sample.image is None:
+            return PreparedSample(identity, hints, rejection=sample.rejection or _NO_IMAGE)
+        try:
+            image = prepare(sample.image, self._spec())
+        except DecodeError as e:
+            rejection = Rejection(Stage.DECODE, e.reason, str(e))
+            return PreparedSample(identity, hints, rejection=rejection)
+        try:
+            requests = self._requests(sample.sample_id, hints)
+        except Exception as e:
+            rejection = Rejection(Stage.PROMPT, Reason.PROMPT_FAILED, f"{type(e).__name__}: {e}")
+            return PreparedSample(identity, hints, image, rejection=rejection)
+        return PreparedSample(identity, hints, image, requests)
+
+    def _spec(self) -> ImageSpec:
+        image = self.recipe.image
+        return ImageSpec(
+            short_side=image.short_side, max_pixels=image.max_pixels, min_side=image.min_side
+        )
+
+    def _requests(self, sample_id: str, hints: Hints) -> tuple[Request, ...]:
+        caption = self.recipe.caption
+        shown = Hints(
+            alt_text=hints.alt_text if caption.use_alt_text else "",
+            class_names=hints.class_names if caption.use_class_names else (),
+        )
+        return tuple(
+            Request(
+                style=style,
+                prompt=self.prompts.render(style, shown),
+                template=f"{style}@{VERSION}",
+                template_hash=self.prompts.hashes[style],
+                n=caption.samples,
+                seed=self._seed(sample_id, style),
+            )
+            for style in caption.styles
+        )
+
+    def _seed(self, sample_id: str, style: str) -> int:
+        key = (self.recipe.seed, self.dataset, sample_id, FULL_IMAGE, style)
+        return keyed.integer("sampling", *key, bits=48)
+
+
+_NO_IMAGE = Rejection(Stage.READ, Reason.NO_IMAGE, "the sample has no image")

@@ -1,0 +1,114 @@
+"""Replaying rejects: which samples and captions are asked again, and how.
+
+A sample that was rejected whole (not decoded, say) is read and asked all its questions again; a
+caption that was rejected is asked alone, in its slot. One that the engine failed on keeps its
+seed; one that a check threw out gets another, since the same would give the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+
+from recaption import keyed
+from recaption.config import RecipeError, nearest
+from recaption.corpus.ledger import Committed, Ledger
+from recaption.corpus.writer import standing_rejects
+from recaption.job import Job
+from recaption.parts import PreparedPart, PreparedSample
+from recaption.prepare import Preparer
+from recaption.sample import Part, Reason, Request, Shard, Stage
+
+Slots = dict[tuple[str, int] | None, str]
+"""What to replay of a sample: (style, slot) or None for all of it, with the stage it failed in."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartReplay:
+    """What is replayed of a part, by sample id, in its replay number `retry`."""
+
+    part: Part
+    retry: int
+    samples: dict[str, Slots]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardReplay:
+    """What is replayed of a shard."""
+
+    shard: Shard
+    parts: dict[int, PartReplay]
+
+    def prepared(self, preparer: Preparer) -> Iterator[PreparedPart]:
+        """Read the shard's parts again and yield what is replayed of them."""
+        last = max(self.parts)
+        skip = [i for i in range(last + 1) if i not in self.parts]
+        for prepared in preparer.parts(self.shard, skip):
+            if prepared.part.index > last:
+                return
+            replay = self.parts[prepared.part.index]
+            samples = [_ask_again(s, replay) for s in prepared.samples]
+            yield replace(
+                prepared,
+                part=replay.part,
+                samples=tuple(s for s in samples if s is not None),
+                retry=replay.retry,
+            )
+
+
+def parse_reasons(names: Collection[str]) -> frozenset[str]:
+    """Check reason names. Raises RecipeError for one that does not exist."""
+    known = [reason.value for reason in Reason]
+    for name in names:
+        if name not in known:
+            raise RecipeError(
+                f"--reason: no reason {name!r}{nearest(name, known)} (reasons: {', '.join(known)})"
+            )
+    return frozenset(names)
+
+
+def plan_replay(job: Job, committed: Committed, reasons: frozenset[str]) -> list[ShardReplay]:
+    """Find the rejects that stand and are to be replayed; `reasons` empty: all of them."""
+    ledger, plans = job.ledger, []
+    for shard in job.shards:
+        parts = {}
+        for index in sorted(committed.of(shard.name)):
+            part = Part(shard.name, index, committed.last.get(shard.name) == index)
+            retry = committed.retries.get((shard.name, index), 0) + 1
+            samples = _to_replay(ledger, part, retry, reasons)
+            if samples:
+                parts[index] = PartReplay(part, retry, samples)
+        if parts:
+            plans.append(ShardReplay(shard, parts))
+    return plans
+
+
+def _to_replay(ledger: Ledger, part: Part, retry: int, reasons: frozenset[str]) -> dict[str, Slots]:
+    samples: dict[str, Slots] = {}
+    for row in standing_rejects(ledger, part, retry):
+        if not reasons or row["reason"] in reasons:
+            slot = None if row["style"] is None else (row["style"], row["slot"])
+            samples.setdefault(row["sample_id"], {})[slot] = row["stage"]
+    return samples
+
+
+def _ask_again(prepared: PreparedSample, replay: PartReplay) -> PreparedSample | None:
+    slots = replay.samples.get(prepared.sample.sample_id)
+    if slots is None:
+        return None
+    if None in slots:
+        return prepared
+    requests = [
+        _one_slot(request, slot, slots[request.style, slot], replay.retry)
+        for request in prepared.requests
+        for slot in range(request.n)
+        if (request.style, slot) in slots
+    ]
+    return replace(prepared, requests=tuple(requests))
+
+
+def _one_slot(request: Request, slot: int, stage: str, retry: int) -> Request:
+    seed = request.seed + slot
+    if stage == Stage.CHECK:
+        seed = keyed.integer("replay", request.seed, slot, retry, bits=48)
+    return replace(request, n=1, seed=seed, first_slot=slot)

@@ -1,0 +1,117 @@
+"""[Ray] The cluster a run uses: joining or starting it, its engines' share, Ray Data's settings."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ray
+import ray.data
+
+from recaption.config import EngineConfig, RecipeError
+
+_LOCAL_CPUS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlan:
+    """How many engines, and what each reserves."""
+
+    replicas: int
+    num_gpus: float
+    num_cpus: float
+
+    def pool(self, parts_in_flight: int) -> ray.data.ActorPoolStrategy:
+        """The actor pool: of fixed size, so that no drain waits for an engine to boot."""
+        return ray.data.ActorPoolStrategy(
+            size=self.replicas,
+            max_tasks_in_flight_per_actor=parts_in_flight,
+            max_concurrent_calls_per_actor=parts_in_flight,
+        )
+
+    def resources(self) -> dict[str, Any]:
+        """Ray's resource arguments of one engine."""
+        return {"num_gpus": self.num_gpus, "num_cpus": self.num_cpus}
+
+    def without(self, lost: int) -> EnginePlan:
+        """The plan after so many engines were lost."""
+        return replace(self, replicas=max(1, self.replicas - lost))
+
+
+def plan_engines(config: EngineConfig) -> EnginePlan:
+    """Fit a recipe's engines into the cluster. Raises RecipeError where they do not fit."""
+    total = float(ray.cluster_resources().get("GPU", 0))
+    gpus = config.num_gpus
+    if gpus == "auto":
+        tensor_parallel = int(config.args.get("tensor_parallel_size", 1))
+        gpus = float(tensor_parallel) if config.kind == "vllm" and total else 0.0
+    if gpus > total:
+        raise RecipeError(
+            f"engine.num_gpus: an engine needs {gpus:g} GPUs, the cluster has {total:g}; set"
+            " engine.num_gpus or tensor_parallel_size lower, or add nodes"
+        )
+    replicas = config.replicas
+    if replicas == "auto":
+        replicas = max(1, int(total // gpus)) if gpus else 1
+    elif gpus and replicas * gpus > total:
+        raise RecipeError(
+            f"engine.replicas: {replicas} engines of {gpus:g} GPUs need {replicas * gpus:g}, the"
+            f" cluster has {total:g}; set engine.replicas=auto"
+        )
+    return EnginePlan(replicas, gpus, config.num_cpus)
+
+
+@contextlib.contextmanager
+def session() -> Iterator[None]:
+    """Join the Ray cluster that is named or running, else start one on this machine."""
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    quiet: dict[str, Any] = {
+        "logging_level": logging.WARNING,
+        "log_to_driver": bool(os.environ.get("RECAPTION_WORKER_LOGS")),
+    }
+    try:
+        if os.environ.get("RAY_ADDRESS"):
+            ray.init(**quiet)
+        else:
+            _init_local_or_running(quiet)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _init_local_or_running(quiet: dict[str, Any]) -> None:
+    try:
+        ray.init(address="auto", **quiet)
+    except ConnectionError:
+        # More CPUs than there may be: the engine, a reader and a writer each reserve some, and a
+        # small machine runs them side by side all the same.
+        cpus = max(_LOCAL_CPUS, os.cpu_count() or 1)
+        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+
+
+@contextlib.contextmanager
+def data_context() -> Iterator[None]:
+    """Ray Data's settings for a stream of parts, for the datasets made within."""
+    context = ray.data.DataContext.get_current()
+    saved = context.copy()
+    # A row is a part: each becomes a block of its own, nothing is split or merged.
+    context.target_max_block_size = 1
+    context.target_min_block_size = 1
+    # A part that is lost to crashes is found missing in the ledger and done in another pass.
+    context.max_errored_blocks = -1
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.enable_auto_log_stats = False
+    context.execution_options.preserve_order = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.data.DataContext._set_current(saved)

@@ -1,0 +1,150 @@
+"""The values that flow through the system.
+
+Everything here is frozen and knows nothing of Ray, Arrow or vLLM. An image is a `Sample`; what is
+known of it beforehand are its `Hints`; what the model is asked is a `Request`; what it answers is
+a `Caption`; what went wrong is a `Rejection`, whose reason comes from a closed set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+FULL_IMAGE = "full"
+"""The region of a caption that describes the whole image."""
+
+
+class Stage(StrEnum):
+    """Where in the pipeline a sample was rejected."""
+
+    READ = "read"
+    DECODE = "decode"
+    PROMPT = "prompt"
+    ENGINE = "engine"
+    CHECK = "check"
+
+
+class Reason(StrEnum):
+    """Why a sample, or one of its captions, was rejected. A closed set."""
+
+    # read
+    NO_IMAGE = "no_image"
+    DUPLICATE_KEY = "duplicate_key"
+    UNREADABLE = "unreadable"
+    # decode
+    EMPTY_FILE = "empty_file"
+    NOT_AN_IMAGE = "not_an_image"
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_SMALL = "too_small"
+    # prompt
+    PROMPT_FAILED = "prompt_failed"
+    # engine
+    REQUEST_FAILED = "request_failed"
+    REQUEST_TOO_LONG = "request_too_long"
+    TIMEOUT = "timeout"
+    KILLED_ENGINE = "killed_engine"
+    # check
+    EMPTY_CAPTION = "empty_caption"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a sample or a caption is not in the corpus."""
+
+    stage: Stage
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One input file or folder, as listed.
+
+    `name` is the shard's identity in the corpus: its path below the source's root, with `/`.
+    `size` is in bytes (of a folder: unknown, None).
+    """
+
+    name: str
+    url: str
+    kind: str
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The unit of commit: samples [index * n, (index + 1) * n) of a shard, n = `part_samples`.
+
+    `is_last` is true of the part that holds the end of the shard; only reading tells which it is.
+    """
+
+    shard: str
+    index: int
+    is_last: bool = False
+
+    @property
+    def name(self) -> str:
+        """The part's name in the corpus."""
+        return f"{self.shard}-{self.index:05d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image with what lies beside it in its shard.
+
+    `sample_id` is unique in the data set; `key` is the shard's own name for the sample;
+    `ordinal` counts from 0 through the shard. `image` holds the encoded bytes as found, or None
+    where the sample has a `rejection`. `fields` maps lower-case extensions or column names to
+    what was found there: text decoded where it is text, parsed JSON under "json".
+    """
+
+    sample_id: str
+    key: str
+    ordinal: int
+    image: bytes | None
+    image_name: str = ""
+    fields: Mapping[str, object] = field(default_factory=dict)
+    rejection: Rejection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What is known of an image before it is captioned, as data and never as instruction."""
+
+    alt_text: str = ""
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt about one image, to be answered `n` times with seeds `seed`, `seed` + 1, ...
+
+    Its captions take the slots `first_slot`, `first_slot` + 1, ... of their style.
+    """
+
+    style: str
+    prompt: str
+    template: str
+    template_hash: str
+    n: int
+    seed: int
+    region: str = FULL_IMAGE
+    first_slot: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """One answer of the model, with what the engine knows of it.
+
+    `mean_logprob` is the mean over the caption's tokens of the natural log-probability of the
+    sampled token, or None where the engine does not tell.
+    """
+
+    text: str
+    seed: int
+    finish_reason: str
+    prompt_tokens: int
+    caption_tokens: int
+    mean_logprob: float | None

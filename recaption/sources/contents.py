@@ -1,0 +1,88 @@
+"""What a listing holds: tars, Parquet files, folders of images; and which of them are meant."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from recaption import storage
+from recaption.sources.base import IMAGE_EXTENSIONS, extension_of, is_hidden
+from recaption.sources.ids import SHARD_SUFFIXES, shard_suffix
+from recaption.storage import FileInfo
+
+KINDS = ".tar, .tar.gz, .tgz (webdataset), .parquet, or folders of images"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A shard before it has a name."""
+
+    url: str
+    kind: str
+    size: int | None = None
+
+
+class Contents:
+    """Sorts the files of a listing; of image files only their folders are remembered."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, dict[str, int | None]] = {"webdataset": {}, "parquet": {}}
+        self._image_folders: set[str] = set()
+        self._others: Counter[str] = Counter()
+
+    def add(self, top: str, files: Iterable[FileInfo]) -> bool:
+        """Take in files below the folder `top`, but hidden ones; say whether there were any."""
+        is_there = False
+        for file in files:
+            is_there = True
+            if is_hidden(file.url[len(top) :]):
+                continue
+            suffix, extension = shard_suffix(file.url), extension_of(file.url)
+            if suffix:
+                self._files[SHARD_SUFFIXES[suffix]][file.url] = file.size
+            elif extension in IMAGE_EXTENSIONS:
+                self._image_folders.add(file.url.rpartition("/")[0])
+            else:
+                self._others[extension] += 1
+        return is_there
+
+    def shards(self, kind: str) -> list[Found]:
+        """Return the shards of a kind; auto: tars if there are any, else Parquet, else folders."""
+        if kind == "folder":
+            return [Found(url, "folder") for url in sorted(self._image_folders)]
+        if kind != "auto":
+            return _sized(kind, self._files[kind])
+        parquet = {
+            url: size for url, size in self._files["parquet"].items() if not self._is_twin(url)
+        }
+        return self.shards("webdataset") or _sized("parquet", parquet) or self.shards("folder")
+
+    def describe(self) -> str:
+        """Say what there is besides, for a message that there are no shards."""
+        counts = self._others.copy()
+        counts.update({kind: len(files) for kind, files in self._files.items() if files})
+        if self._image_folders:
+            counts["folders of images"] = len(self._image_folders)
+        if not counts:
+            return "it is empty"
+        return "it holds " + ", ".join(
+            f"{count:,} {f'.{name}' if name in self._others and name else name or 'without ending'}"
+            for name, count in counts.most_common(5)
+        )
+
+    def _is_twin(self, url: str) -> bool:
+        """Say whether a Parquet file is metadata that img2dataset or Hugging Face put beside."""
+        folder, _, name = url.rpartition("/")
+        stem = url[: -len(".parquet")]
+        return stem in self._image_folders or (
+            name.lower() == "metadata.parquet" and folder in self._image_folders
+        )
+
+
+def _sized(kind: str, files: dict[str, int | None]) -> list[Found]:
+    """Ask for the sizes that the listing did not tell: a local one costs less without."""
+    return [
+        Found(url, kind, storage.info(url).size if size is None else size)
+        for url, size in sorted(files.items())
+    ]

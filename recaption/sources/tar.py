@@ -1,0 +1,240 @@
+"""Our own walk through a tar stream: ustar, GNU, PAX and old V7 headers, plain or gzip.
+
+`tarfile` makes an object of forty attributes for each member, which costs more than the member's
+bytes. Here a header is one slice of 512 bytes, of which name, size and checksum are looked at.
+Nothing is ever written: a name out of a tar is data.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import logging
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, NoReturn, cast
+
+from recaption import storage
+from recaption.sample import Shard
+from recaption.sources.base import BrokenShard
+from recaption.sources.tar_header import (
+    decode_name,
+    is_sum_right,
+    looks_like,
+    name_in,
+    parse_pax,
+    size_in,
+)
+
+logger = logging.getLogger(__name__)
+
+_BLOCK = 512
+_BUFFER = 32 << 10  # measured best for local files: larger ones copy more of what is skipped
+_REMOTE_BUFFER = 1 << 20
+_META_LIMIT = 1 << 20  # bytes of a long name or a PAX header
+_ONLY_ZEROS_LIMIT = 1 << 20  # an empty archive is shorter; a hole in a disk is longer
+
+_FILE = frozenset(b"\x0007")  # old V7, ustar, contiguous
+_NO_BODY = frozenset(b"123456")  # links, devices, folders, pipes
+_LONG_NAME, _SPARSE = ord("L"), ord("S")
+_PAX = frozenset(b"xX")
+
+
+@contextmanager
+def open_tar(shard: Shard) -> Iterator[TarReader]:
+    """Open a tar for reading. Raises StorageError, and within BrokenShard for what is broken."""
+    is_local = not storage.is_remote(shard.url)
+    with _buffered(storage.open_read(shard.url), is_local) as stream:
+        is_packed = stream.peek(2)[:2] == b"\x1f\x8b"
+        if is_packed:
+            unpacked = gzip.GzipFile(fileobj=stream)
+            stream = io.BufferedReader(cast(io.RawIOBase, unpacked), _BUFFER)
+        reader = TarReader(stream, shard.name, can_seek=is_local and not is_packed)
+        try:
+            yield reader
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            reason = " ".join(str(error).split())
+            reader.fail(f"the gzip stream is truncated or damaged ({reason})")
+
+
+def _buffered(stream: BinaryIO, is_local: bool) -> io.BufferedReader:
+    raw: Any = stream.detach() if isinstance(stream, io.BufferedReader) else stream
+    return io.BufferedReader(raw, _BUFFER if is_local else _REMOTE_BUFFER)
+
+
+class TarReader:
+    """Walks through the regular files of a tar stream.
+
+    `next` tells name and size of the next one, after which `body` may be called once. A body that
+    was not asked for is passed over: by a seek where the stream can, else by reading on.
+    """
+
+    def __init__(self, stream: io.BufferedReader, shard: str, can_seek: bool = False) -> None:
+        self.members = 0
+        self._stream = stream
+        self._read = stream.read
+        self._shard = shard
+        self._end: int | None = None
+        if can_seek:
+            self._end = stream.seek(0, io.SEEK_END)
+            stream.seek(0)
+        self._header_at = 0  # bytes from the start of the (unpacked) archive
+        self._next_at = 0
+        self._left = 0  # bytes of the body that are still to be read
+        self._gap = 0  # zeros between the body and the next header
+        self._name = ""
+        self._last_good = ""
+        self._long_name = b""
+        self._pax: dict[bytes, bytes] = {}
+
+    def next(self) -> tuple[str, int] | None:
+        """Go to the next regular file; return its name and size in bytes, None at the end."""
+        while (header := self._next_header()) is not None:
+            kind = header[156]
+            if kind in _FILE:
+                name, size, is_sparse = self._describe(header)
+                is_folder = not kind and name.endswith("/")
+                self._enter(0 if is_folder else size, name)
+                if is_folder or is_sparse:
+                    continue
+                self.members += 1
+                return name, size
+            self._pass_special(kind, header)
+        return None
+
+    def body(self) -> bytes:
+        """Read the whole body of the member that `next` returned."""
+        size = self._left
+        data = self._read(size)
+        if len(data) < size:
+            self._fail_truncated(size - len(data))
+        self._left = 0
+        return data
+
+    def fail(self, what: str) -> NoReturn:
+        """Raise the BrokenShard that says where and after which member."""
+        after = f"after its member {self._last_good}" if self._last_good else "before any member"
+        raise BrokenShard(f"{self._shard}: {what}, at byte {self._header_at:,} {after}")
+
+    def _next_header(self) -> bytes | None:
+        """Return the next header that is not zeros, its checksum verified; None at the end."""
+        if self._left:
+            self._skip_body()
+        gap = self._gap
+        header = self._read(gap + _BLOCK)
+        if gap:
+            header = header[gap:]
+            self._gap = 0
+        if self._name:
+            self._last_good, self._name = self._name, ""
+        self._header_at = self._next_at
+        if not header or not header[0]:
+            header = self._pass_zeros(header)
+            if not header:
+                return None
+        if len(header) < _BLOCK or not is_sum_right(header):
+            self._fail_header(header)
+        return header
+
+    def _pass_zeros(self, header: bytes) -> bytes:
+        """Return the first block after the zeros that end an archive, b"" at the stream's end."""
+        if not header:
+            if not self._header_at:
+                self.fail("the file is empty (0 bytes)")
+            logger.warning("%s: ends without an end-of-archive marker", self._shard)
+        while header and not any(header):
+            self._header_at += len(header)
+            header = self._read(_BLOCK)
+        if not header and not self.members and self._header_at > _ONLY_ZEROS_LIMIT:
+            self.fail("the file holds nothing but zeros")
+        return header
+
+    def _fail_header(self, header: bytes) -> NoReturn:
+        if not self._header_at:
+            self.fail(f"not a tar file{looks_like(header)}")
+        if len(header) < _BLOCK:
+            self.fail("truncated within a header")
+        self.fail("the checksum of a header is wrong")
+
+    def _fail_truncated(self, missing: int) -> NoReturn:
+        self.fail(f"truncated within {self._name or 'a header'}, {missing:,} bytes are missing")
+
+    def _enter(self, size: int, name: str = "") -> None:
+        """Take note of a body of `size` bytes that comes now."""
+        self._name = name
+        self._left = size
+        self._gap = -size % _BLOCK
+        body_at = self._header_at + _BLOCK
+        self._next_at = body_at + size + self._gap
+        if self._end is not None and body_at + size > self._end:
+            self._fail_truncated(body_at + size - self._end)
+
+    def _skip_body(self) -> None:
+        if self._end is not None:
+            self._stream.seek(self._left + self._gap, io.SEEK_CUR)
+            self._gap = 0
+        else:
+            while self._left:
+                data = self._read(min(self._left, _REMOTE_BUFFER))
+                if not data:
+                    self._fail_truncated(self._left)
+                self._left -= len(data)
+        self._left = 0
+
+    def _describe(self, header: bytes) -> tuple[str, int, bool]:
+        """Return name and size of a regular file, and whether it is sparse."""
+        name = name_in(header)
+        if self._long_name:
+            name, self._long_name = self._long_name, b""
+        if not self._pax:
+            return decode_name(name), self._size_in(header), False
+        pax, self._pax = self._pax, {}
+        is_sparse = any(key.startswith(b"GNU.sparse.") for key in pax)
+        size = pax.get(b"size", b"")
+        return (
+            decode_name(pax.get(b"path") or name),
+            int(size) if size.isdigit() and len(size) < 20 else self._size_in(header),
+            is_sparse,
+        )
+
+    def _size_in(self, header: bytes) -> int:
+        size = size_in(header)
+        if size is None:
+            self.fail(f"a header has the size {header[124:136]!r}, expected an octal number")
+        return size
+
+    def _pass_special(self, kind: int, header: bytes) -> None:
+        """Pass over what is no regular file; keep long names and PAX headers for the next one."""
+        if kind in _NO_BODY:
+            self._long_name, self._pax = b"", {}
+            self._enter(0)
+        elif kind == _LONG_NAME:
+            self._long_name = self._meta(header).partition(b"\0")[0]
+        elif kind in _PAX:
+            try:
+                self._pax = parse_pax(self._meta(header))
+            except ValueError:
+                self.fail("a PAX header is malformed")
+        elif kind == _SPARSE:
+            self._long_name, self._pax = b"", {}
+            self._pass_sparse_map(header)
+            self._enter(self._size_in(header))
+        else:
+            self._enter(self._size_in(header))
+
+    def _meta(self, header: bytes) -> bytes:
+        size = self._size_in(header)
+        if size > _META_LIMIT:
+            self.fail(f"a long name or PAX header has {size:,} bytes, at most 1 MiB is read")
+        self._enter(size)
+        return self.body()
+
+    def _pass_sparse_map(self, header: bytes) -> None:
+        more = header[482]
+        while more:
+            block = self._read(_BLOCK)
+            if len(block) < _BLOCK:
+                self._fail_truncated(_BLOCK - len(block))
+            self._header_at += _BLOCK
+            more = block[504]

@@ -1,0 +1,234 @@
+"""Local disk, and network file systems mounted like one.
+
+Plain strings and `os` throughout: a folder of 100,000 parts is listed on every start.
+"""
+
+# ruff: noqa: PTH102, PTH105, PTH108, PTH112, PTH116, PTH118, PTH120, PTH123
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
+
+from recaption.storage.paths import (
+    TEMPORARY_SUFFIX,
+    FileInfo,
+    join,
+    local_path,
+    matches,
+    split_pattern,
+)
+
+_READ_BUFFER = 1 << 20  # bytes
+
+# What link(2) says where the file system has no hard links (FAT, some FUSE and SMB mounts).
+_NO_HARD_LINKS = frozenset((errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS))
+# What fsync(2) says of a folder on file systems that do not know it.
+_NO_FOLDER_SYNC = frozenset((errno.EINVAL, errno.ENOTSUP, errno.EBADF))
+
+FolderId = tuple[int, int]
+"""Device and inode."""
+
+
+class LocalStore:
+    """Files reached through the operating system."""
+
+    def list_tree(self, url: str) -> Iterator[FileInfo]:
+        """Yield all files below a folder; links to folders are followed, cycles are not."""
+        root = local_path(url)
+        for name in _walk(root):
+            with suppress(FileNotFoundError):  # deleted since the folder was read
+                yield _file_info(join(url, name), os.stat(os.path.join(root, name)))
+
+    def list_names(self, url: str) -> Iterator[str]:
+        """Yield the relative names of all files below a folder, without a stat for each."""
+        yield from _walk(local_path(url))
+
+    def glob(self, pattern: str) -> list[FileInfo]:
+        """Return the files that match, sorted; a folder that cannot be read is an error."""
+        root, rest = split_pattern(pattern)
+        if not rest:
+            return [self.info(pattern)] if self.exists(pattern) else []
+        top = local_path(root) or "."
+        if "**" in rest:
+            names: Iterator[str] = (name for name in _walk(top) if matches(name, rest))
+        else:
+            names = _match_levels(top, "", rest.split("/"))
+        return [_file_info(root + name, os.stat(os.path.join(top, name))) for name in names]
+
+    def info(self, url: str) -> FileInfo:
+        """Return size and time of change."""
+        path = local_path(url)
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        return _file_info(url, os.stat(path))
+
+    def exists(self, url: str) -> bool:
+        """Say whether there is such a file or folder."""
+        try:
+            os.stat(local_path(url))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def open_read(self, url: str) -> BinaryIO:
+        """Open a file; the kernel reads ahead."""
+        return open(local_path(url), "rb", buffering=_READ_BUFFER)
+
+    def read_bytes(self, url: str) -> bytes:
+        """Return the content of a file."""
+        with open(local_path(url), "rb", buffering=0) as file:
+            return file.readall()
+
+    def write_bytes(self, url: str, data: bytes) -> None:
+        """Write beside the target, flush to the disk, rename over it."""
+        path = local_path(url)
+        with _temporary_beside(path, data) as temporary:
+            os.replace(temporary, path)
+        _sync_folder(os.path.dirname(path))
+
+    def put_if_absent(self, url: str, data: bytes) -> bool:
+        """Write beside the target, flush to the disk, link to the target's name if it is free."""
+        path = local_path(url)
+        if os.path.lexists(path):
+            return False
+        with _temporary_beside(path, data) as temporary:
+            created = _link_if_absent(temporary, path)
+            if created is None:
+                created = _write_exclusively(path, data)
+        if created:
+            _sync_folder(os.path.dirname(path))
+        return created
+
+    def delete(self, urls: Sequence[str]) -> None:
+        """Delete files."""
+        for url in urls:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                os.unlink(local_path(url))
+
+
+def _file_info(url: str, stat: os.stat_result) -> FileInfo:
+    return FileInfo(url, stat.st_size, str(stat.st_mtime_ns))
+
+
+def _walk(folder: str, prefix: str = "", above: frozenset[FolderId] = frozenset()) -> Iterator[str]:
+    """Yield the names of all files below, each behind `prefix`, in the order of full names.
+
+    `above` holds the folders on the way here: a link back to one of them is a cycle.
+    """
+    try:
+        here = _folder_id(folder)
+        names = [] if here in above else _names_in(folder)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.endswith("/"):
+            yield from _walk(os.path.join(folder, name[:-1]), prefix + name, above | {here})
+        else:
+            yield prefix + name
+
+
+def _match_levels(folder: str, prefix: str, patterns: list[str]) -> Iterator[str]:
+    """Yield the names of files that match one pattern per level, each behind `prefix`."""
+    pattern, *rest = patterns
+    for name in _names_in(folder):
+        is_folder = name.endswith("/")
+        if is_folder != bool(rest) or not matches(name.rstrip("/"), pattern):
+            continue
+        if is_folder:
+            yield from _match_levels(os.path.join(folder, name[:-1]), prefix + name, rest)
+        else:
+            yield prefix + name
+
+
+def _names_in(folder: str) -> list[str]:
+    """Return what is in a folder, sorted, with / behind folders, so that whole paths are sorted.
+
+    Nothing is in a folder that is not there: it may have been deleted since its parent was read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted([f"{e.name}/" if e.is_dir() else e.name for e in entries])
+    except FileNotFoundError:
+        return []
+
+
+def _folder_id(folder: str) -> FolderId:
+    stat = os.stat(folder)
+    return stat.st_dev, stat.st_ino
+
+
+@contextmanager
+def _temporary_beside(path: str, data: bytes) -> Iterator[str]:
+    """Write and flush a file in the target's folder; remove it again if it is still there."""
+    folder = os.path.dirname(path)
+    _make_folders(folder)
+    temporary = os.path.join(folder, f".{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
+    try:
+        _write_new(temporary, data)
+        yield temporary
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _write_new(path: str, data: bytes) -> None:
+    """Create a file and flush it to the disk. Raises FileExistsError if there is one."""
+    with open(path, "xb", buffering=0) as file:
+        view = memoryview(data)
+        while view:
+            view = view[file.write(view) :]
+        os.fsync(file.fileno())
+
+
+def _link_if_absent(temporary: str, path: str) -> bool | None:
+    """Give the file the target's name too, unless it is taken; None: no hard links here."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        # On NFS a reply can be lost and the request sent again: see whether the link is ours.
+        return os.path.samestat(os.stat(temporary), os.lstat(path))
+    except OSError as error:
+        if error.errno in _NO_HARD_LINKS:
+            return None
+        raise
+    return True
+
+
+def _write_exclusively(path: str, data: bytes) -> bool:
+    """Create the target by name, then fill it: atomic in who wins, not in what a reader sees."""
+    try:
+        _write_new(path, data)
+    except FileExistsError:
+        return False
+    except OSError:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        raise
+    return True
+
+
+def _make_folders(folder: str) -> None:
+    """Create a folder and those above it, each flushed to the disk."""
+    if not folder or os.path.isdir(folder):
+        return
+    _make_folders(os.path.dirname(folder))
+    with suppress(FileExistsError):
+        os.mkdir(folder)
+        _sync_folder(os.path.dirname(folder))
+
+
+def _sync_folder(folder: str) -> None:
+    """Flush a folder's list of names to the disk."""
+    handle = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(handle)

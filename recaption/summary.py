@@ -1,0 +1,139 @@
+"""The count of a run: what its receipts add up to, and how fast it went."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+
+from recaption import storage
+from recaption.job import Job
+from recaption.parts import Receipt
+
+
+@dataclass(slots=True)
+class Tally:
+    """Adds up receipts as they come in."""
+
+    parts: int = 0
+    parts_before: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    read: int = 0
+    captioned: int = 0
+    rejected: int = 0
+    captions: int = 0
+    rejects: Counter[str] = field(default_factory=Counter)
+    retried_requests: int = 0
+    shards_done: int = 0
+    passes: int = 0
+    started: float = field(default_factory=time.monotonic)
+    timeline: list[tuple[float, int]] = field(default_factory=list)
+
+    def add(self, receipt: Receipt) -> None:
+        """Count a receipt."""
+        if receipt.fault:
+            self.failed[receipt.part.name] = receipt.fault
+            return
+        self.failed.pop(receipt.part.name, None)
+        self.parts += 1
+        self.shards_done += receipt.part.is_last
+        self.read += receipt.read
+        self.captioned += receipt.captioned
+        self.rejected += receipt.rejected
+        self.captions += receipt.captions
+        self.rejects.update(dict(receipt.rejects))
+        self.retried_requests += receipt.retried_requests
+        self.timeline.append((time.monotonic(), self.read))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.started
+
+    def steady_rate(self) -> float:
+        """Images per second between the first receipts and the last, without start and drain.
+
+        From the first tenth of the receipts to the last tenth; of few receipts: first to last.
+        """
+        if len(self.timeline) < 2:
+            return self.read / self.seconds if self.read else 0.0
+        tenth = len(self.timeline) // 10
+        (t0, n0), (t1, n1) = self.timeline[tenth], self.timeline[-1 - tenth]
+        return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
+
+    def close(self, job: Job, state: str, engine_deaths: int) -> Summary:
+        """Return what was added up."""
+        return Summary(
+            run_id=job.made_by.run_id,
+            corpus=job.made_by.corpus,
+            fingerprint=job.made_by.fingerprint,
+            state=state,
+            shards=len(job.shards),
+            parts=self.parts,
+            parts_before=self.parts_before,
+            failed_parts=dict(self.failed),
+            read=self.read,
+            captioned=self.captioned,
+            rejected=self.rejected,
+            captions=self.captions,
+            rejects=dict(self.rejects),
+            retried_requests=self.retried_requests,
+            engine_deaths=engine_deaths,
+            passes=self.passes,
+            seconds=round(self.seconds, 2),
+            images_per_second=round(self.steady_rate(), 2),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did. `state` is complete, incomplete (parts failed) or stopped (by the user)."""
+
+    run_id: str
+    corpus: str
+    fingerprint: str
+    state: str
+    shards: int
+    parts: int
+    parts_before: int
+    failed_parts: dict[str, str]
+    read: int
+    captioned: int
+    rejected: int
+    captions: int
+    rejects: dict[str, int]
+    retried_requests: int
+    engine_deaths: int
+    passes: int
+    seconds: float
+    images_per_second: float
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 where something was lost."""
+        return 0 if self.state == "complete" else 1
+
+
+def write_summary(summary: Summary) -> str:
+    """Write a summary into its corpus; return its URL."""
+    url = storage.join(summary.corpus, "runs", f"{summary.run_id}.json")
+    storage.write_bytes(url, json.dumps(asdict(summary), indent=1).encode())
+    return url
+
+
+def describe(summary: Summary) -> list[str]:
+    """Tell a summary in lines."""
+    reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(summary.rejects.items()))
+    lines = [
+        f"{summary.state}: {summary.parts:,} parts in {summary.seconds:,.0f} s"
+        + (f" ({summary.parts_before:,} were done before)" if summary.parts_before else ""),
+        f"  samples   {summary.read:,} read = {summary.captioned:,} captioned"
+        f" + {summary.rejected:,} rejected" + (f" ({reasons})" if reasons else ""),
+        f"  captions  {summary.captions:,}"
+        + (f", {summary.retried_requests} requests run again" if summary.retried_requests else "")
+        + (f", {summary.engine_deaths} engines died" if summary.engine_deaths else ""),
+        f"  rate      {summary.images_per_second:,.1f} images/s in steady state",
+        f"  corpus    {summary.corpus} (version {summary.fingerprint})",
+    ]
+    return lines + [f"  FAILED    {part}: {why}" for part, why in summary.failed_parts.items()]
