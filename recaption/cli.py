@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from recaption.config import Recipe, RecipeError, load_recipe, to_yaml
+
+if TYPE_CHECKING:
+    from recaption.summary import Summary
 
 app = typer.Typer(
     name="recaption",
@@ -65,36 +68,156 @@ def caption(recipe: RecipeArgument, overrides: Overrides = None, dry_run: DryRun
     from recaption.job import open_job
     from recaption.pipeline import run_job
     from recaption.progress import Progress
-    from recaption.summary import describe
 
     resolved = load_recipe(recipe, overrides or [])
     if dry_run:
         _dry_run(resolved)
         return
     job = open_job(resolved)
-    console.print(f"run {job.made_by.run_id}: {len(job.shards):,} shards → {resolved.corpus.path}")
-    summary = run_job(job, Progress(console, resolved.run.progress_s))
-    for line in describe(summary):
-        console.print(line, soft_wrap=True, markup=False)
+    _warn_of_other_runs(resolved.corpus.path)
+    console.print(f"run {job.made_by.run_id}: {len(job.shards):,} shards -> {resolved.corpus.path}")
+    _end(run_job(job, Progress(console, resolved.run.progress_s)), resolved)
+
+
+@app.command()
+def retry(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    reason: Annotated[
+        list[str] | None, typer.Option(help="only rejects for this reason; may be repeated")
+    ] = None,
+) -> None:
+    """Ask again what was rejected. A reject that succeeds now becomes a caption."""
+    from recaption.job import open_job
+    from recaption.pipeline import run_replay
+    from recaption.progress import Progress
+    from recaption.replay import parse_reasons
+
+    reasons = parse_reasons(reason or [])
+    resolved = load_recipe(recipe, overrides or [])
+    job = open_job(resolved)
+    console.print(f"run {job.made_by.run_id}: replaying rejects of {resolved.corpus.path}")
+    _end(run_replay(job, reasons, Progress(console, resolved.run.progress_s)), resolved)
+
+
+@app.command()
+def plan(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    images_per_second: Annotated[
+        float | None, typer.Option(help="of one engine; default: as in the corpus's last run")
+    ] = None,
+    price: Annotated[float | None, typer.Option(help="of an engine-hour, in any money")] = None,
+) -> None:
+    """Estimate shards, images, requests, tokens, hours and cost. Writes nothing."""
+    from recaption.job import resolve_job
+    from recaption.plan import describe_plan, make_plan
+
+    job = resolve_job(load_recipe(recipe, overrides or []))
+    _print(describe_plan(make_plan(job, images_per_second), price))
+
+
+CorpusArgument = Annotated[str, typer.Argument(help="the corpus: a folder or s3:// URL")]
+Version = Annotated[str, typer.Option(help="a fingerprint, if the corpus has several versions")]
+
+
+@app.command()
+def status(corpus: CorpusArgument, version: Version = "") -> None:
+    """Show what a corpus holds, and the progress of runs under way."""
+    from recaption.corpus.manifest import read_recipe
+    from recaption.corpus.reader import CorpusReader
+    from recaption.status import corpus_status, describe_status
+
+    reader = CorpusReader(corpus, version)
+    found = corpus_status(reader, read_recipe(corpus, reader.fingerprint))
+    _print(describe_status(corpus, reader.fingerprint, found))
+
+
+@app.command()
+def report(
+    corpus: CorpusArgument,
+    out: Annotated[str, typer.Option(help="the page; default: report.html in the corpus")] = "",
+    samples: Annotated[int, typer.Option(help="images in the gallery")] = 60,
+    version: Version = "",
+    seed: Annotated[int, typer.Option(help="which images are chosen")] = 0,
+) -> None:
+    """Write one static HTML page: images beside their captions, rejects, distributions."""
+    from recaption.report import write_report
+
+    console.print(f"report: {write_report(corpus, out, samples, version, seed)}")
+
+
+@app.command()
+def export(
+    corpus: CorpusArgument,
+    to: Annotated[str, typer.Option(help="webdataset, parquet or jsonl")],
+    out: Annotated[str, typer.Option(help="folder or URL; of jsonl: the file")],
+    version: Version = "",
+    source: Annotated[str, typer.Option(help="where the images are now, if they moved")] = "",
+) -> None:
+    """Write a training-ready set: images with all their captions, or a line per caption."""
+    from recaption.corpus.export import run_export
+    from recaption.corpus.reader import CorpusReader
+
+    written, unit = run_export(CorpusReader(corpus, version), to, out, source, console)
+    console.print(f"exported {written:,} {unit} -> {out}")
+
+
+@app.command()
+def clean(corpus: CorpusArgument) -> None:
+    """Remove what killed runs left behind: files that no commit record names."""
+    from recaption.corpus.garbage import remove_garbage
+
+    console.print(f"removed {remove_garbage(corpus):,} files from {corpus}")
+
+
+@app.command()
+def demo(
+    out: Annotated[str, typer.Option(help="where everything is written")] = "out/demo",
+    shards: Annotated[int, typer.Option(help="shards of 100 rendered images")] = 3,
+) -> None:
+    """Render shards, caption them with a small model on real vLLM, write the report."""
+    from recaption.demo import run_demo
+
+    raise typer.Exit(run_demo(out, shards, console))
+
+
+def _end(summary: Summary, recipe: Recipe) -> None:
+    """Tell how a run ended; exit 1 if something was lost or too much rejected."""
+    from recaption.summary import describe
+
+    _print(describe(summary))
     if summary.state == "stopped":
         console.print("stopped; the same command continues where it ended")
-    raise typer.Exit(exit_code(summary.exit_code, summary.rejected, summary.read, resolved))
-
-
-def exit_code(code: int, rejected: int, read: int, recipe: Recipe) -> int:
-    """The run's exit code, its reject limit counted in."""
-    if code == 0 and read and rejected / read > recipe.run.reject_limit:
-        console.print(
-            f"[red]rejected {rejected / read:.2%} of the samples, over"
-            f" run.reject_limit={recipe.run.reject_limit:.2%}[/red]"
-        )
-        return 1
-    return code
+    limit = recipe.run.reject_limit
+    if summary.read and summary.rejected / summary.read > limit:
+        share = summary.rejected / summary.read
+        console.print(f"rejected {share:.2%} of the samples, over run.reject_limit={limit:.2%}")
+        raise typer.Exit(1)
+    raise typer.Exit(summary.exit_code)
 
 
 def _dry_run(recipe: Recipe) -> None:
     from recaption.job import resolve_job
+    from recaption.plan import describe_plan, make_plan
 
-    console.print(to_yaml(recipe), markup=False, soft_wrap=True)
     job = resolve_job(recipe)
-    console.print(f"# {len(job.shards):,} shards, fingerprint {job.made_by.fingerprint}")
+    console.print(to_yaml(recipe), markup=False, soft_wrap=True)
+    console.print(f"fingerprint {job.made_by.fingerprint}")
+    _print(describe_plan(make_plan(job), None))
+
+
+def _warn_of_other_runs(corpus: str) -> None:
+    from recaption.status import read_runs
+
+    for run in read_runs(corpus)[1]:
+        console.print(
+            f"note: run {run['run_id']} on {run['host']} was at work on this corpus less than 90 s"
+            " ago; both together do no harm, but the same work twice",
+            soft_wrap=True,
+        )
+
+
+def _print(lines: list[str]) -> None:
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import ray
 
 _IDLE_S = 20.0
+_POINTS = 20_000
 
 
 @dataclass(slots=True)
@@ -61,9 +62,10 @@ class Coordinator:
         self._starts: dict[str, int] = {}
         self._suspects: dict[str, tuple[str, ...]] = {}
         self._past = Snapshot()
+        self._timeline: list[tuple[float, int]] = []
 
     async def boot(self, engine: str) -> int:
-        """Note that an engine is about to boot; return how many boots in a row were not finished."""
+        """Note that an engine is about to boot; return how many boots before it did not end."""
         state = self._of(engine)
         state.state = "booting"
         state.booting += 1
@@ -73,6 +75,7 @@ class Coordinator:
         """Note that an engine answers."""
         state = self._of(engine)
         state.state, state.booting = "ready", 0
+        self._note_time()
 
     async def report(
         self, engine: str, requests: int, captions: int, deaths: int, reruns: int
@@ -83,6 +86,7 @@ class Coordinator:
         state.captions += captions
         state.deaths += deaths
         state.reruns += reruns
+        self._note_time()
 
     async def begin(self, engine: str, part: str) -> History:
         """Note that an engine begins a part; return what happened to the part before."""
@@ -91,6 +95,16 @@ class Coordinator:
         starts = self._starts.get(part, 0)
         self._starts[part] = starts + 1
         return History(starts, self._suspects.get(part, ()))
+
+    async def begin_reading(self, shard: str) -> int:
+        """Note that a shard is being read; return how often that was begun and not ended."""
+        starts = self._starts.get(shard, 0)
+        self._starts[shard] = starts + 1
+        return starts
+
+    async def end_reading(self, shard: str) -> None:
+        """Note that a shard was read."""
+        self._starts.pop(shard, None)
 
     async def trying(self, part: str, jobs: tuple[str, ...]) -> None:
         """Note the requests that are tried apart now; () when they came through."""
@@ -140,6 +154,16 @@ class Coordinator:
             reruns=past.reruns + sum(s.reruns for s in states),
             errors=tuple(sorted({s.error for s in states if s.error})),
         )
+
+    async def timeline(self) -> list[tuple[float, int]]:
+        """Return (time in seconds, requests answered so far) as the run went, for its rate."""
+        return self._timeline
+
+    def _note_time(self) -> None:
+        done = self._past.requests + sum(s.requests for s in self._engines.values())
+        self._timeline.append((time.monotonic(), done))
+        if len(self._timeline) > _POINTS:
+            self._timeline = self._timeline[::2]
 
     def _of(self, engine: str) -> EngineState:
         return self._engines.setdefault(engine, EngineState())

@@ -27,13 +27,13 @@ from recaption.parts import CaptionedPart, PreparedPart, Receipt
 from recaption.prepare import Preparer
 from recaption.progress import Progress
 from recaption.replay import ShardReplay, plan_replay
-from recaption.sample import Shard
+from recaption.sample import Part, Shard
 from recaption.summary import Summary, Tally, write_summary
 
 log = logging.getLogger(__name__)
 
 _WRITE_CPUS = 0.1
-_RETRIES = 2
+_READ_STARTS = 4  # deaths of a shard's reader after which it is left to another pass
 
 
 def run_job(job: Job, progress: Progress) -> Summary:
@@ -88,7 +88,7 @@ def _run(
     tally: Tally,
     progress: Progress,
 ) -> Summary:
-    state, deaths = "complete", 0
+    state, deaths, timeline = "complete", 0, []
     first = tasks()
     if first:
         with runtime.session():
@@ -100,9 +100,10 @@ def _run(
                 except KeyboardInterrupt:
                     state = "stopped"
             deaths = ray.get(coordinator.snapshot.remote()).deaths
+            timeline = ray.get(coordinator.timeline.remote())
     if state == "complete" and tally.failed:
         state = "incomplete"
-    summary = tally.close(job, state, deaths)
+    summary = tally.close(job, state, deaths, timeline)
     write_summary(summary)
     return summary
 
@@ -143,9 +144,8 @@ def caption(
         receipts = (
             ray.data.from_items(list(range(len(tasks))), override_num_blocks=len(tasks))
             .map_batches(
-                _reader(job.preparer, ray.put(tasks)),
+                _reader(job.preparer, ray.put(tasks), coordinator),
                 num_cpus=job.recipe.run.read_cpus,
-                max_retries=_RETRIES,
                 **whole_parts,
             )
             .map_batches(
@@ -155,21 +155,27 @@ def caption(
                 **engines.resources(),
                 **whole_parts,
             )
-            .map_batches(
-                _writer(job.made_by), num_cpus=_WRITE_CPUS, max_retries=_RETRIES, **whole_parts
-            )
+            .map_batches(_writer(job.made_by), num_cpus=_WRITE_CPUS, **whole_parts)
         )
         for block in receipts.iter_batches(prefetch_batches=0, **whole_parts):
             for i in range(block.num_rows):
                 yield Receipt.from_row(block.slice(i, 1))
 
 
-def _reader(preparer: Preparer, tasks: Any) -> Callable[[pa.Table], Iterator[pa.Table]]:
+def _reader(
+    preparer: Preparer, tasks: Any, coordinator: Any
+) -> Callable[[pa.Table], Iterator[pa.Table]]:
     def read(block: pa.Table) -> Iterator[pa.Table]:
         listed = ray.get(tasks)
         for index in block["item"].to_pylist():
-            for part in listed[index].parts(preparer):
-                yield part.to_row()
+            shard = listed[index].shard
+            starts = ray.get(coordinator.begin_reading.remote(shard.name))
+            if starts >= _READ_STARTS:
+                why = f"{HANDED_BACK}the worker died {starts} times while it read this shard"
+                yield PreparedPart(shard, Part(shard.name, 0), fault=why).to_row()
+            else:
+                yield from (part.to_row() for part in listed[index].parts(preparer))
+            ray.get(coordinator.end_reading.remote(shard.name))
 
     return read
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import platform
 import threading
 import time
 from collections import deque
@@ -14,11 +16,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from recaption import storage
 from recaption.coordinator import Snapshot
 from recaption.job import Job
+from recaption.status import LIVE
 from recaption.summary import Tally
 
 _WINDOW_S = 60.0
+_BEAT_S = 20.0
 
 
 @dataclass(slots=True)
@@ -45,17 +50,24 @@ class Progress:
 
     @contextlib.contextmanager
     def watching(self, job: Job, tally: Tally, coordinator: Any) -> Iterator[None]:
-        """Show the run until the block ends."""
+        """Show the run until the block ends, here and to `recaption status`."""
         stop = threading.Event()
         watch = _Watch(job, tally, coordinator)
         show = self._show_live if self._console.is_terminal else self._print_lines
-        thread = threading.Thread(target=show, args=(watch, stop), daemon=True)
-        thread.start()
+        beat = LiveRun(job)
+        threads = [
+            threading.Thread(target=show, args=(watch, stop), daemon=True),
+            threading.Thread(target=beat.keep, args=(watch, stop), daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
         try:
             yield
         finally:
             stop.set()
-            thread.join(timeout=5)
+            for thread in threads:
+                thread.join(timeout=5)
+            beat.end()
 
     def _print_lines(self, watch: _Watch, stop: threading.Event) -> None:
         while not stop.wait(self._every_s):
@@ -66,6 +78,33 @@ class Progress:
         with Live(Text(""), console=self._console, refresh_per_second=4, transient=True) as live:
             while not stop.wait(0.5):
                 live.update(Text(watch.line()))
+
+
+class LiveRun:
+    """A small file in the corpus that says that a run is under way, and how it goes."""
+
+    def __init__(self, job: Job) -> None:
+        self._run_id = job.made_by.run_id
+        self._url = storage.join(job.made_by.corpus, "runs", self._run_id + LIVE)
+
+    def keep(self, watch: _Watch, stop: threading.Event) -> None:
+        """Write it now and every while until `stop`; it is no matter if it cannot be written."""
+        while True:
+            beat = {
+                "run_id": self._run_id,
+                "host": platform.node(),
+                "time": time.time(),
+                "line": watch.line(),
+            }
+            with contextlib.suppress(storage.StorageError):
+                storage.write_bytes(self._url, json.dumps(beat).encode())
+            if stop.wait(_BEAT_S):
+                return
+
+    def end(self) -> None:
+        """Remove it."""
+        with contextlib.suppress(storage.StorageError):
+            storage.delete([self._url])
 
 
 class _Watch:

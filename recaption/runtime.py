@@ -72,6 +72,9 @@ def session() -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray's C++ warns at each start that the pool's constructor arguments lie in its store.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {
         "logging_level": logging.WARNING,
         "log_to_driver": bool(os.environ.get("RECAPTION_WORKER_LOGS")),

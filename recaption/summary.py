@@ -28,7 +28,6 @@ class Tally:
     shards_done: int = 0
     passes: int = 0
     started: float = field(default_factory=time.monotonic)
-    timeline: list[tuple[float, int]] = field(default_factory=list)
 
     def add(self, receipt: Receipt) -> None:
         """Count a receipt."""
@@ -44,26 +43,17 @@ class Tally:
         self.captions += receipt.captions
         self.rejects.update(dict(receipt.rejects))
         self.retried_requests += receipt.retried_requests
-        self.timeline.append((time.monotonic(), self.read))
 
     @property
     def seconds(self) -> float:
         """Seconds since the run began."""
         return time.monotonic() - self.started
 
-    def steady_rate(self) -> float:
-        """Images per second between the first receipts and the last, without start and drain.
-
-        From the first tenth of the receipts to the last tenth; of few receipts: first to last.
-        """
-        if len(self.timeline) < 2:
-            return self.read / self.seconds if self.read else 0.0
-        tenth = len(self.timeline) // 10
-        (t0, n0), (t1, n1) = self.timeline[tenth], self.timeline[-1 - tenth]
-        return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
-
-    def close(self, job: Job, state: str, engine_deaths: int) -> Summary:
-        """Return what was added up."""
+    def close(
+        self, job: Job, state: str, engine_deaths: int, timeline: list[tuple[float, int]]
+    ) -> Summary:
+        """Return what was added up; `timeline` is the coordinator's."""
+        styles = len(job.recipe.caption.styles)
         return Summary(
             run_id=job.made_by.run_id,
             corpus=job.made_by.corpus,
@@ -82,7 +72,7 @@ class Tally:
             engine_deaths=engine_deaths,
             passes=self.passes,
             seconds=round(self.seconds, 2),
-            images_per_second=round(self.steady_rate(), 2),
+            images_per_second=round(steady_rate(timeline) / styles, 2),
         )
 
 
@@ -113,6 +103,20 @@ class Summary:
     def exit_code(self) -> int:
         """0, or 1 where something was lost."""
         return 0 if self.state == "complete" else 1
+
+
+def steady_rate(timeline: list[tuple[float, int]]) -> float:
+    """Return requests per second without start and drain: between 10% and 90% of the requests.
+
+    Of a run too short for that, over all of it.
+    """
+    if len(timeline) < 2:
+        return 0.0
+    total = timeline[-1][1]
+    middle = [(t, n) for t, n in timeline if 0.1 * total <= n <= 0.9 * total]
+    points = middle if len(middle) > 2 else timeline
+    (t0, n0), (t1, n1) = points[0], points[-1]
+    return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
 
 
 def write_summary(summary: Summary) -> str:

@@ -14,6 +14,7 @@ import resource
 import shutil
 import signal
 import ssl
+import stat
 import subprocess
 import sys
 import tempfile
@@ -276,6 +277,29 @@ def test_of_eight_processes_one_wins(tmp_path: Path) -> None:
             assert sum(won) == 1
             assert storage.read_bytes(url) == b"%d" % won.index(True) * 100_000
     assert len(files_in(tmp_path)) == 10
+
+
+@pytest.mark.parametrize("doing", [storage.write_bytes, storage.put_if_absent])
+def test_is_on_the_disk_before_it_is_visible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, doing: Callable[[str, bytes], object]
+) -> None:
+    calls = []
+
+    def record(name: str) -> None:
+        real = getattr(os, name)
+
+        def recorded(*args: object) -> None:
+            is_folder = name == "fsync" and stat.S_ISDIR(os.fstat(args[0]).st_mode)  # type: ignore[arg-type]
+            calls.append("fsync of the folder" if is_folder else name)
+            real(*args)
+
+        monkeypatch.setattr(os, name, recorded)
+
+    for name in ("fsync", "replace", "link"):
+        record(name)
+    doing(f"{tmp_path}/a", b"x")
+    publish = "replace" if doing is storage.write_bytes else "link"
+    assert calls == ["fsync", publish, "fsync of the folder"]
 
 
 @pytest.mark.parametrize("doing", [storage.write_bytes, storage.put_if_absent])

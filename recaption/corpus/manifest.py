@@ -6,8 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+import yaml
+
 from recaption import storage
-from recaption.config import Recipe, RecipeError, to_yaml
+from recaption.config import Recipe, RecipeError, parse_recipe, to_yaml
 
 FORMAT = 1
 
@@ -71,6 +73,12 @@ def list_versions(corpus: str) -> list[str]:
 def recipe_url(corpus: str, fingerprint: str) -> str:
     """Where a version keeps its recipe."""
     return storage.join(corpus, "recipes", f"{fingerprint}.yaml")
+
+
+def read_recipe(corpus: str, fingerprint: str) -> Recipe:
+    """Read the recipe that made a version."""
+    text = storage.read_bytes(recipe_url(corpus, fingerprint))
+    return parse_recipe(yaml.safe_load(text), name=recipe_url(corpus, fingerprint))
 
 
 def pick_version(corpus: str, fingerprint: str = "") -> str:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as pads
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
 
 from recaption import storage
 from recaption.corpus.ledger import Committed, CommitRecord, Ledger
@@ -87,3 +89,12 @@ class CorpusReader:
     def _read(self, name: str, schema: pa.Schema) -> pa.Table:
         data = storage.read_bytes(self.ledger.data_url(name))
         return pq.read_table(pa.BufferReader(data)).cast(schema)
+
+
+def _arrow_paths(urls: list[str]) -> tuple[Any, list[str]]:
+    """Return an Arrow file system and the paths on it."""
+    if not urls or not storage.is_remote(urls[0]):
+        return pafs.LocalFileSystem(), urls
+    filesystem, _ = url_to_fs(urls[0])
+    paths = [url.split("://", 1)[1] for url in urls]
+    return pafs.PyFileSystem(pafs.FSSpecHandler(filesystem)), paths

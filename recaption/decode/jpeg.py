@@ -26,7 +26,7 @@ _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF; the others are DHT, JPG, DAC
 _PROGRESSIVE = 0xC2
 _COMMON_FRAMES = frozenset({0xC0, 0xC1, _PROGRESSIVE})  # baseline, extended
-_SHORTEST = {marker: 6 for marker in _FRAMES} | {_START_OF_SCAN: 1}  # bytes that are read here
+_SHORTEST = dict.fromkeys(_FRAMES, 6) | {_START_OF_SCAN: 1}  # bytes that are read here
 _CMYK_GREY = [64, 64, 64]  # 128 in each of four inks
 # Begins with 0, which makes data of an 0xFF before it, and holds every restart marker.
 _FILLER = 2 * b"".join(bytes(range(255)) + bytes((0xFF, 0xD0 + n)) for n in range(8))

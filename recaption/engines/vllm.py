@@ -74,18 +74,16 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError
 
         try:
-            output = None
-            async for output in self._llm.generate(prompt, sampling, request_id):
-                pass
+            outputs = [o async for o in self._llm.generate(prompt, sampling, request_id)]
         except EngineDeadError as e:
             raise EngineDied(_own_words(e)) from e
         except Exception as e:
             if self._llm.errored:
                 raise EngineDied(_own_words(e)) from e
             raise _request_failure(e) from e
-        if output is None:
+        if not outputs:
             raise RequestFailed(Reason.REQUEST_FAILED, "vLLM ended the request without an answer")
-        return output
+        return outputs[-1]
 
     async def close(self) -> None:
         """Shut the engine's process down, in order."""

@@ -201,8 +201,11 @@ def is_inside(inner: int, outer: int, things: tuple[Thing, ...], aspect: float) 
     contours = outline(b.shape)
     if inner < outer and len(contours) == 1:
         return False
-    points = to_frame(a, aspect, np.concatenate([outline(a.shape)[0], _samples(a.shape)]))
-    return bool(contains(contours[-1:], to_unit(b, aspect, points)).all())
+    for of_a in (outline(a.shape)[0], _samples(a.shape)):  # few points first: most pairs end there
+        points = to_unit(b, aspect, to_frame(a, aspect, of_a))
+        if not contains(contours[-1:], points).all():
+            return False
+    return True
 
 
 def _sided(first: int, second: int, sights: tuple[Sighting, ...], aspect: float) -> list[Related]:

@@ -90,8 +90,8 @@ def _painted_at(scene: Scene, size: int) -> Pixels:
 
 
 def _paint(scene: Scene, width: int, height: int) -> Pixels:
-    paper = _paint_background(scene.background, width, height)
-    canvas = paper.copy()
+    canvas = _paint_background(scene.background, width, height)
+    paper = canvas.copy() if media.LOOKS[scene.medium].is_hollow else canvas
     for thing in scene.things:
         _paint_thing(canvas, paper, thing, scene)
     return canvas
@@ -128,7 +128,7 @@ def _blend(first: RGB, second: RGB, share: Line) -> Pixels:
 
 
 def _paint_thing(canvas: Pixels, paper: Pixels, thing: Thing, scene: Scene) -> None:
-    """Paint one thing over what is on the canvas; `paper` is the canvas before any thing."""
+    """Paint one thing over what is there; hollow things show `paper`, the canvas when bare."""
     look, unit = media.LOOKS[scene.medium], min(canvas.shape[:2])
     contours = [
         geometry.to_frame(thing, scene.aspect, _wobbled(contour, look.wobble, thing)) * unit

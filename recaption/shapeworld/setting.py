@@ -60,7 +60,7 @@ PAPERS = (
 )
 """What is drawn and painted on by hand."""
 
-UNCLEAR_IN_GREY = {Colour.RED, Colour.GREEN, Colour.ORANGE, Colour.PINK}
+UNCLEAR_IN_GREY = {Colour.RED, Colour.GREEN, Colour.ORANGE, Colour.PINK, Colour.TURQUOISE}
 """Colours whose grey lies close to the next tone."""
 
 # fmt: off

@@ -24,6 +24,7 @@ SHARD_SUFFIXES = {
 }
 """The kind of shard that a file's ending tells."""
 
+_HELD = 65_536  # hashes of keys in a set, which is fast; more go into an array, which is small
 _LONGEST_PART = 160  # of a name, in bytes: file systems allow 255, the corpus adds to it
 _ODD = re.compile(r"[\x00-\x1f\x7f-\x9f%#\\\ud800-\udfff\u2028\u2029]")
 _DOTS = {"": "%2F", ".": "%2E", "..": "%2E%2E"}  # "": between two slashes
@@ -98,7 +99,7 @@ class SeenKeys:
         if hashed in self._new or self._is_sorted_in(hashed):
             return False
         self._new.add(hashed)
-        if len(self._new) > max(65_536, len(self._sorted) // 16):
+        if len(self._new) > max(_HELD, len(self._sorted) // 16):
             self._merge()
         return True
 

@@ -65,7 +65,9 @@ def _broken(shard: Shard) -> Iterator[None]:
 def _open(shard: Shard) -> Iterator[pq.ParquetFile]:
     with storage.open_read(shard.url) as stream:
         seekable = stream if stream.seekable() else io.BytesIO(stream.read())
-        with pq.ParquetFile(seekable, buffer_size=_READ_BUFFER, pre_buffer=False) as file:
+        with pq.ParquetFile(
+            seekable, buffer_size=_READ_BUFFER, pre_buffer=False, page_checksum_verification=True
+        ) as file:
             yield file
 
 

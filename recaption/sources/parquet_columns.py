@@ -63,12 +63,11 @@ def _find_image(schema: pa.Schema) -> str:
     structs = [f.name for f in schema if pa.types.is_struct(f.type) and _holds_image(f.type)]
     plain = [f.name for f in schema if _is_bytes(f.type)]
     for names in (structs, plain):
-        by_name = {name.lower(): name for name in reversed(names)}
-        for name in _IMAGE_NAMES:
-            if name in by_name:
-                return str(by_name[name])
-    candidates = structs or plain
-    return str(candidates[0]) if len(candidates) == 1 else ""
+        by_name = {name.lower(): str(name) for name in reversed(names)}
+        named = next((by_name[name] for name in _IMAGE_NAMES if name in by_name), "")
+        if named or len(names) == 1:
+            return named or str(names[0])
+    return ""
 
 
 def _find_id(schema: pa.Schema) -> str:

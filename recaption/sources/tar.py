@@ -124,6 +124,8 @@ class TarReader:
         gap = self._gap
         header = self._read(gap + _BLOCK)
         if gap:
+            if len(header) < gap:
+                self._fail_truncated(gap - len(header))
             header = header[gap:]
             self._gap = 0
         if self._name:
@@ -165,13 +167,12 @@ class TarReader:
         self._name = name
         self._left = size
         self._gap = -size % _BLOCK
-        body_at = self._header_at + _BLOCK
-        self._next_at = body_at + size + self._gap
-        if self._end is not None and body_at + size > self._end:
-            self._fail_truncated(body_at + size - self._end)
+        self._next_at = self._header_at + _BLOCK + size + self._gap
 
     def _skip_body(self) -> None:
         if self._end is not None:
+            if self._next_at > self._end:  # a seek would not notice
+                self._fail_truncated(self._next_at - self._end)
             self._stream.seek(self._left + self._gap, io.SEEK_CUR)
             self._gap = 0
         else:

@@ -20,6 +20,10 @@ conditional writes (501, 405) get HEAD, plain PUT and HEAD: with rivals the last
 True means that ours is the one that stayed when we looked. A `StorageError` of either write after
 all attempts leaves it open whether the object exists: look before deciding.
 
+What a killed writer leaves is never visible as a file of its name: on local disk a hidden file that
+`is_temporary` knows, on S3 the parts of an upload, which the bucket's lifecycle rule for incomplete
+multipart uploads removes (have one: they cost money and are in no listing).
+
 Requests that fail for a passing reason (5xx, 429, timeouts, broken connections) are tried again by
 `RetryPolicy`; those that will not pass (403, 404, full disk) fail at once. A failure is a
 `StorageError`, a ValueError with one line for the user and its kind in `.trouble`.

@@ -93,4 +93,4 @@ def test_a_shard_is_rendered_in_good_time():
     shard_bytes(1, 0, 20, size=96)  # fonts and outlines are made once
     start = time.process_time()
     shard_bytes(1, 1, 100, size=96)
-    assert time.process_time() - start < 2.0  # 0.6 s measured; 2,400 images in 30 s are 1.25 s
+    assert time.process_time() - start < 2.0  # 0.6 s alone on the machine, 1.0 s on a busy one

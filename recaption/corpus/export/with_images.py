@@ -1,0 +1,170 @@
+"""Images with all their captions, shard by shard, as training reads them."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recaption import storage
+from recaption.config import SourceConfig
+from recaption.corpus.ledger import CommitRecord
+from recaption.corpus.reader import CorpusReader
+from recaption.decode import container
+from recaption.sample import Part, Sample, Shard
+from recaption.sources import list_shards, read_parts
+
+Rows = list[dict[str, Any]]
+_SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
+_CONTAINER = re.compile(r"\.(tar|tar\.gz|tgz|parquet)(?=-\d+$)")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedSample:
+    """An image as found, with its captions."""
+
+    sample: Sample
+    image: bytes
+    captions: Rows
+
+
+def export_webdataset(
+    reader: CorpusReader, source: SourceConfig, out: str, tick: Callable[[int], None]
+) -> int:
+    """Write a tar per part: `.jpg` (or what it is), `.txt` (first caption), `.json` (all)."""
+    return _export(reader, source, out, ".tar", _tar, tick)
+
+
+def export_parquet(
+    reader: CorpusReader, source: SourceConfig, out: str, tick: Callable[[int], None]
+) -> int:
+    """Write a Parquet file per part: sample_id, image bytes, alt-text, captions as a list."""
+    return _export(reader, source, out, ".parquet", _parquet, tick)
+
+
+def _export(
+    reader: CorpusReader,
+    source: SourceConfig,
+    out: str,
+    suffix: str,
+    encode: Callable[[list[ExportedSample]], bytes],
+    tick: Callable[[int], None],
+) -> int:
+    shards = {shard.name: shard for shard in list_shards(source)}
+    written = 0
+    for part, records in reader.iter_parts():
+        samples = list(joined(reader, source, shards, part, records))
+        name = _UNSAFE.sub("_", _CONTAINER.sub("", part.name)).strip("_") + suffix
+        storage.write_bytes(storage.join(out, name), encode(samples))
+        written += len(samples)
+        tick(len(samples))
+    return written
+
+
+def joined(
+    reader: CorpusReader,
+    source: SourceConfig,
+    shards: dict[str, Shard],
+    part: Part,
+    records: list[CommitRecord],
+) -> Iterator[ExportedSample]:
+    """Yield a part's captioned images with their captions, read again from the shard.
+
+    Raises StorageError or ValueError where the shard cannot be read as it was.
+    """
+    captions: dict[str, Rows] = {}
+    for row in reader.captions(records).to_pylist():
+        captions.setdefault(row["sample_id"], []).append(row)
+    if not captions:
+        return
+    for sample in _samples(source, shards, part):
+        rows = captions.pop(sample.sample_id, None)
+        if rows and sample.image is not None:
+            rows.sort(key=lambda r: (r["region"], r["style"], r["slot"]))
+            yield ExportedSample(sample, sample.image, rows)
+    if captions:
+        raise storage.StorageError(
+            f"{part.shard}: {len(captions)} captioned samples are not in the shard any more, such"
+            f" as {min(captions)}; was it replaced since it was captioned?"
+        )
+
+
+def _samples(source: SourceConfig, shards: dict[str, Shard], part: Part) -> list[Sample]:
+    shard = shards.get(part.shard)
+    if shard is None:
+        raise storage.StorageError(
+            f"{part.shard}: no such shard below {source.path}; give the images' place as --source"
+        )
+    others = range(part.index)
+    for read in read_parts(shard, source, others, part.index + 1):
+        if read.fault:
+            raise storage.StorageError(read.fault)
+        return read.samples
+    return []
+
+
+def _tar(samples: list[ExportedSample]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        add = partial(_add, tar)
+        for one in samples:
+            key = f"{one.sample.ordinal:09d}"
+            suffix = _SUFFIXES.get(container.identify(one.image), "img")
+            add(f"{key}.{suffix}", one.image)
+            add(f"{key}.txt", one.captions[0]["caption"].encode("utf-8", "replace"))
+            add(f"{key}.json", json.dumps(_document(one), ensure_ascii=False).encode())
+    return buffer.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def _document(one: ExportedSample) -> dict[str, Any]:
+    first = one.captions[0]
+    shared = ("sample_id", "dataset", "shard", "key", "image_sha256", "width", "height")
+    own = [k for k in first if k not in {*shared, "alt_text", "class_names", "image_name"}]
+    return {
+        **{name: first[name] for name in (*shared, "alt_text", "class_names")},
+        "captions": [{name: row[name] for name in own} for row in one.captions],
+    }
+
+
+_PARQUET = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        ("alt_text", pa.string()),
+        ("class_names", pa.list_(pa.string())),
+        ("captions", pa.list_(pa.string())),
+        ("provenance", pa.string()),  # JSON: all captions with all columns
+    ]
+)
+
+
+def _parquet(samples: list[ExportedSample]) -> bytes:
+    rows = [
+        {
+            "sample_id": one.sample.sample_id,
+            "image": {"bytes": one.image, "path": one.sample.image_name},
+            "alt_text": one.captions[0]["alt_text"],
+            "class_names": one.captions[0]["class_names"],
+            "captions": [row["caption"] for row in one.captions],
+            "provenance": json.dumps(_document(one), ensure_ascii=False),
+        }
+        for one in samples
+    ]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=_PARQUET), buffer, compression="zstd")
+    return buffer.getvalue()

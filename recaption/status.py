@@ -1,0 +1,98 @@
+"""What a corpus holds now: parts, samples, captions, rejects, runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from recaption import storage
+from recaption.corpus.reader import CorpusReader
+from recaption.sources import list_shards
+
+LIVE = ".live.json"
+_ALIVE_S = 90.0
+
+
+@dataclass(slots=True)
+class Status:
+    """The sums over a corpus's commit records. `shards` is None where they cannot be listed."""
+
+    parts: int = 0
+    shards_done: int = 0
+    shards: int | None = None
+    read: int = 0
+    captioned: int = 0
+    captions: int = 0
+    rejects: Counter[str] = field(default_factory=Counter)
+    live: list[dict[str, Any]] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def rejected(self) -> int:
+        """Samples without a caption."""
+        return self.read - self.captioned
+
+
+def corpus_status(reader: CorpusReader, recipe: Any = None) -> Status:
+    """Add up a corpus. With its recipe, the shards that are pending are counted too."""
+    committed = reader.committed()
+    status = Status(parts=committed.count())
+    status.shards_done = sum(committed.is_complete(shard) for shard in committed.parts)
+    for record in reader.ledger.records(committed):
+        status.captions += record.captions
+        status.captioned += record.recovered if record.retry else record.captioned
+        if not record.retry:
+            status.read += record.read
+            status.rejects.update(record.rejects)
+    if committed.retries:
+        status.rejects = Counter(reader.rejects()["reason"].to_pylist())
+    if recipe is not None:
+        try:
+            status.shards = len(list_shards(recipe.source))
+        except ValueError:
+            status.shards = None  # the images are not reachable from here
+    status.runs, status.live = read_runs(reader.corpus)
+    return status
+
+
+def read_runs(corpus: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the summaries of a corpus's runs in order, and the runs that are under way."""
+    folder = storage.join(corpus, "runs")
+    ended: list[dict[str, Any]] = []
+    live: list[dict[str, Any]] = []
+    for name in sorted(storage.list_names(folder)):
+        if not name.endswith(".json"):
+            continue
+        run = json.loads(storage.read_bytes(storage.join(folder, name)))
+        if not name.endswith(LIVE):
+            ended.append(run)
+        elif time.time() - float(run["time"]) < _ALIVE_S:
+            live.append(run)
+    done = {run["run_id"] for run in ended}
+    return ended, [run for run in live if run["run_id"] not in done]
+
+
+def describe_status(corpus: str, fingerprint: str, status: Status) -> list[str]:
+    """Tell a status in lines."""
+    shards = f"{status.shards_done:,}" + (f" of {status.shards:,}" if status.shards else "")
+    reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(status.rejects.items()))
+    lines = [
+        f"{corpus} (version {fingerprint})",
+        f"  shards    {shards} done",
+        f"  parts     {status.parts:,} committed",
+        f"  samples   {status.read:,} read = {status.captioned:,} captioned"
+        f" + {status.rejected:,} rejected",
+        f"  captions  {status.captions:,}",
+        f"  rejects   {reasons or 'none'}",
+    ]
+    for run in status.live:
+        lines.append(f"  running   {run['run_id']} on {run['host']}: {run['line']}")
+    for run in status.runs[-3:]:
+        lines.append(
+            f"  run       {run['run_id']} {run['state']}: {run['parts']:,} parts,"
+            f" {run['images_per_second']:,.1f} images/s"
+        )
+    return lines

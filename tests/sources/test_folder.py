@@ -1,0 +1,198 @@
+"""The folder reader: which files are samples, and what lies beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from recaption import storage
+from recaption.config import SourceConfig
+from recaption.sample import Reason, Sample, Shard
+from recaption.sources import BrokenShard
+from recaption.sources.base import Wanted, want_all
+from recaption.sources.folder import read_samples
+from recaption.storage import StorageError, Trouble
+from tests.shared_data import shared_data
+
+
+def read(folder: Path, wanted: Wanted = want_all) -> list[Sample | None]:
+    shard = Shard(folder.name, str(folder), "folder")
+    return list(read_samples(shard, SourceConfig(path=str(folder)), wanted))
+
+
+def read_all(folder: Path) -> dict[str, Sample]:
+    samples = [sample for sample in read(folder) if sample is not None]
+    assert [sample.ordinal for sample in samples] == list(range(len(samples)))
+    assert len({sample.sample_id for sample in samples}) == len(samples)
+    return {sample.key: sample for sample in samples}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "my photos"
+    path.mkdir()
+    return path
+
+
+def test_image_files_in_the_order_of_names(folder: Path) -> None:
+    names = ["b.JPG", "a.png", "a.jpg", "a.b.c.tif", "x.avif", "empty.jpg", "z.jpeg"]
+    for name in names:
+        (folder / name).write_bytes(b"" if name.startswith("empty") else name.encode())
+    for name in ("LICENSE", "notes.md", ".hidden.jpg", "._a.jpg", "clip.mp4", "data.npz"):
+        (folder / name).write_bytes(b"x")
+    (folder / "sub.jpg").mkdir()
+    (folder / "sub.jpg" / "c.jpg").write_bytes(b"x")
+    os.mkfifo(folder / "pipe.jpg")
+    samples = read_all(folder)
+    assert list(samples) == sorted(names)
+    assert samples["a.b.c.tif"].image == b"a.b.c.tif"
+    assert samples["empty.jpg"].image == b""
+    assert samples["a.jpg"].sample_id == "my photos/a.jpg"
+    assert samples["a.jpg"].image_name == "my photos/a.jpg"
+
+
+def test_sidecars(folder: Path) -> None:
+    for name in ("a.jpg", "a.png", "b.v2.jpg", "c.jpg"):
+        (folder / name).write_bytes(b"x")
+    (folder / "a.txt").write_text("of both")
+    (folder / "a.png.txt").write_text("of the png")
+    (folder / "b.v2.json").write_text('{"caption": "bee"}')
+    (folder / "b.txt").write_text("of nobody")
+    (folder / "c.cls").write_bytes(b"\xef\xbb\xbfcat")
+    samples = read_all(folder)
+    assert {name: dict(s.fields) for name, s in samples.items()} == {
+        "a.jpg": {"txt": "of both"},
+        "a.png": {"txt": "of the png"},
+        "b.v2.jpg": {"json": {"caption": "bee"}},
+        "c.jpg": {"cls": "cat"},
+    }
+
+
+def test_tables(folder: Path) -> None:
+    for name in ("a.jpg", "b.jpg", "c.jpg", "NA.jpg"):
+        (folder / name).write_bytes(b"x")
+    (folder / "metadata.csv").write_text(
+        'file_name,text,country\na.jpg,"one, ""two""",NA\nNA.jpg,,\nsub/a.jpg,other,x\n'
+    )
+    rows = [{"file": "b.jpg", "text": "bee"}, {"file": "./a.jpg", "label": "A"}, {"text": "nobody"}]
+    lines = [json.dumps(row) for row in rows]
+    (folder / "captions.jsonl").write_text("\n".join([*lines, "{broken", "[1]", ""]))
+    samples = read_all(folder)
+    assert samples["a.jpg"].fields["text"] == 'one, "two"'
+    assert samples["a.jpg"].fields["label"] == "A"
+    assert samples["a.jpg"].fields["country"] == "NA"
+    assert samples["b.jpg"].fields["text"] == "bee"
+    assert samples["c.jpg"].fields == {}
+    assert samples["NA.jpg"].fields["text"] == ""
+
+
+def test_a_file_that_cannot_be_read_is_rejected_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.jpg", "b.jpg", "d.jpg"):
+        (folder / name).write_bytes(b"x")
+    (folder / "c.jpg").symlink_to(folder / "nowhere.jpg")
+    plain = storage.read_bytes
+
+    def read_bytes(url: str) -> bytes:
+        if url.endswith("b.jpg"):
+            raise storage.explain(PermissionError(13, "Permission denied"), url, "read")
+        return plain(url)
+
+    monkeypatch.setattr(storage, "read_bytes", read_bytes)
+    samples = read_all(folder)
+    assert [bool(s.rejection) for s in samples.values()] == [False, True, True, False]
+    for name in ("b.jpg", "c.jpg"):
+        rejection = samples[name].rejection
+        assert rejection is not None
+        assert rejection.reason is Reason.UNREADABLE
+        assert name in rejection.message
+
+
+def test_a_name_that_is_no_utf8(folder: Path) -> None:
+    with open(os.fsencode(folder) + b"/caf\xe9\n.jpg", "wb") as file:
+        file.write(b"x")
+    (sample,) = read_all(folder).values()
+    assert sample.image == b"x"
+    sample.key.encode()
+    assert sample.sample_id == "my photos/caf%ED%B3%A9%0A.jpg"
+
+
+def test_a_large_image_is_rejected_unread(folder: Path) -> None:
+    with open(folder / "a.jpg", "wb") as file:
+        file.truncate(300 << 20)
+    (sample,) = read_all(folder).values()
+    assert sample.rejection is not None
+    assert sample.rejection.reason is Reason.UNREADABLE
+
+
+def test_unwanted_files_are_not_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(10):
+        (folder / f"{i}.jpg").write_bytes(b"x")
+    opened: list[str] = []
+    plain = storage.read_bytes
+    monkeypatch.setattr(storage, "read_bytes", lambda url: (opened.append(url), plain(url))[1])
+    samples = read(folder, lambda ordinal: ordinal in (2, 7))
+    assert [i for i, sample in enumerate(samples) if sample] == [2, 7]
+    assert len(opened) == 2
+
+
+def test_a_folder_that_cannot_be_listed(folder: Path) -> None:
+    with pytest.raises(BrokenShard, match="holds no images any more"):
+        read(folder)
+    with pytest.raises(StorageError) as caught:
+        read(folder / "gone")
+    assert caught.value.trouble is Trouble.MISSING
+
+
+def test_a_remote_folder_is_read_ahead_and_in_order(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(40):
+        (folder / f"{i:02d}.jpg").write_bytes(b"%d" % i)
+    samples = read(folder)
+    monkeypatch.setattr(storage, "is_remote", lambda url: True)
+    assert read(folder) == samples
+    some = read(folder, lambda ordinal: ordinal % 3 == 0)
+    assert [sample for sample in some if sample] == samples[::3]
+
+    def read_bytes(url: str) -> bytes:
+        trouble = Trouble.MISSING if url.endswith("05.jpg") else Trouble.UNREACHABLE
+        if url.endswith(("05.jpg", "20.jpg")):
+            raise StorageError(f"no {url}", trouble)
+        return b"x"
+
+    monkeypatch.setattr(storage, "read_bytes", read_bytes)
+    shard = Shard("x", str(folder), "folder")
+    found = []
+    with pytest.raises(StorageError, match=r"20\.jpg"):
+        found.extend(read_samples(shard, SourceConfig(path="x")))
+        raise AssertionError
+    for_one = [s for s in found if s and s.rejection]
+    assert not for_one or for_one[0].ordinal == 5
+
+
+def test_the_real_folders() -> None:
+    photos = read_all(shared_data() / "photos-folder")
+    assert len(photos) == 15
+    with_text = {name for name, sample in photos.items() if sample.fields.get("text")}
+    assert with_text == {
+        f"skimage_{name}"
+        for name in (
+            "astronaut.png",
+            "camera.png",
+            "chelsea.png",
+            "coffee.png",
+            "horse.png",
+            "rocket.jpg",
+        )
+    }
+    counts = {
+        name: len(read_all(shared_data() / "edge-images" / name))
+        for name in ("derived", "exif-orientation", "pillow")
+    }
+    assert sum(counts.values()) == 62
+    assert counts["derived"] == 4

@@ -1,0 +1,227 @@
+"""Our tar reader against tars of every format, and against what damage does to them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import logging
+import random
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from recaption.config import SourceConfig
+from recaption.sample import Shard
+from recaption.sources import BrokenShard
+from recaption.sources.tar import open_tar
+from recaption.sources.webdataset import read_samples
+from tests.sources.tars import gather, read, sample_members, tar_bytes, write_shard
+
+FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
+
+
+def members_of(shard: Shard) -> list[tuple[str, bytes]]:
+    found = []
+    with open_tar(shard) as archive:
+        while (member := archive.next()) is not None:
+            found.append((member[0], archive.body()))
+    return found
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("format", FORMATS.values(), ids=FORMATS)
+def test_reads_what_tarfile_writes(tmp_path: Path, format: int, packed: bool) -> None:
+    sizes = (0, 1, 511, 512, 513, 40_000, 2_000_000)
+    names = ["a.jpg", "n" * 94 + ".txt", "folder/" * 20 + "deep.jpg"]
+    if format != tarfile.USTAR_FORMAT:
+        names += ["x" * 300 + ".png", "ünïcödé-猫.jpg", "y/" * 200 + "z.json"]
+    members = [
+        (f"{i}-{name}", random.Random(i).randbytes(sizes[i])) for i, name in enumerate(names)
+    ]
+    shard = write_shard(tmp_path / "s.tar", tar_bytes(members, format), packed)
+    assert members_of(shard) == members
+
+
+def test_reads_v7_headers_and_names_that_are_not_utf8(tmp_path: Path) -> None:
+    data = bytearray(tar_bytes([("caf_.jpg", b"body")]))
+    data[257:265] = bytes(8)
+    data[156] = 0
+    data[3] = 0xE9
+    shard = write_shard(tmp_path / "old.tar", fix_sum(data))
+    assert members_of(shard) == [("café.jpg", b"body")]
+
+
+def test_a_signed_checksum_of_an_old_tar_is_right(tmp_path: Path) -> None:
+    data = bytearray(tar_bytes([("\xe9\xe9.jpg", b"body")], tarfile.GNU_FORMAT))
+    header = data[:512]
+    header[148:156] = b" " * 8
+    signed = sum(byte - 256 if byte > 127 else byte for byte in header)
+    data[148:156] = b"%06o\0 " % signed
+    assert len(members_of(write_shard(tmp_path / "s.tar", bytes(data)))) == 1
+
+
+def test_sizes_in_base_256_and_in_pax_headers(tmp_path: Path) -> None:
+    data = bytearray(tar_bytes([("a.jpg", b"x" * 600)]))
+    data[124:136] = b"\x80" + (600).to_bytes(11, "big")
+    assert members_of(write_shard(tmp_path / "a.tar", fix_sum(data))) == [("a.jpg", b"x" * 600)]
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        entry = tarfile.TarInfo("b.jpg")
+        entry.size, entry.pax_headers = 600, {"size": "600", "comment": "=a=\nb"}
+        tar.addfile(entry, io.BytesIO(b"y" * 600))
+    data = bytearray(out.getvalue())
+    data[1024 + 124 : 1024 + 136] = b"%011o\0" % 0
+    fixed = bytes(data[:1024]) + fix_sum(data[1024:])
+    assert members_of(write_shard(tmp_path / "b.tar", fixed)) == [("b.jpg", b"y" * 600)]
+
+
+def test_passes_over_what_is_no_file(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, kind in (
+            ("d.jpg", tarfile.DIRTYPE),
+            ("l.jpg", tarfile.SYMTYPE),
+            ("h.jpg", tarfile.LNKTYPE),
+            ("c.jpg", tarfile.CHRTYPE),
+            ("p.jpg", tarfile.FIFOTYPE),
+            ("s.jpg", tarfile.GNUTYPE_SPARSE),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, "x" * 120
+            tar.addfile(entry)
+        entry = tarfile.TarInfo("a.jpg")
+        entry.size = 4
+        tar.addfile(entry, io.BytesIO(b"body"))
+    assert members_of(write_shard(tmp_path / "s.tar", out.getvalue())) == [("a.jpg", b"body")]
+
+
+def test_tars_glued_together_are_read_through(tmp_path: Path) -> None:
+    data = tar_bytes(sample_members("a")) + tar_bytes(sample_members("b"))
+    assert [s.key for s in read(write_shard(tmp_path / "s.tar", data))] == ["a", "b"]
+
+
+def test_an_archive_without_its_end_marker_is_read_and_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tar_bytes(sample_members("a")).rstrip(b"\0")
+    data += bytes(-len(data) % 512)
+    with caplog.at_level(logging.WARNING):
+        assert len(read(write_shard(tmp_path / "s.tar", data))) == 1
+    assert "without an end-of-archive marker" in caplog.text
+
+
+def test_an_empty_archive_has_no_samples(tmp_path: Path) -> None:
+    assert read(write_shard(tmp_path / "s.tar", tar_bytes([]))) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "empty (0 bytes)"),
+        (b"x", "not a tar file"),
+        (b"x" * 5000, "not a tar file"),
+        (b"PK\x03\x04" + bytes(2000), "a zip archive"),
+        (b"<html>" + b"x" * 2000, "an HTML or XML page"),
+        (b"\x28\xb5\x2f\xfd" + b"x" * 2000, "zstd"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+        (b"\x1f\x8b" + b"x" * 100, "gzip stream is truncated or damaged"),
+        (bytes(3 << 20), "nothing but zeros"),
+    ],
+)
+def test_what_is_no_tar_is_named(tmp_path: Path, data: bytes, says: str) -> None:
+    with pytest.raises(BrokenShard) as caught:
+        read(write_shard(tmp_path / "shard-7.tar", data))
+    assert says in str(caught.value)
+    assert "shard-7.tar" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("can_seek", [True, False], ids=["seeking", "reading on"])
+def test_truncated_anywhere_no_sample_before_is_lost(
+    tmp_path: Path, can_seek: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not can_seek:
+        monkeypatch.setattr("recaption.storage.is_remote", lambda url: True)
+    bodies = [tar_bytes(sample_members(f"k{i}"))[: 512 * 7] for i in range(6)]
+    data = b"".join(bodies)
+    whole = read(write_shard(tmp_path / "s.tar", data + bytes(1024)))
+    assert [s.key for s in whole] == [f"k{i}" for i in range(6)]
+    rng = random.Random(0)
+    cuts = {1, 511, 512, 513, len(data) - 1} | {rng.randrange(len(data)) for _ in range(200)}
+    for cut in sorted(cuts):
+        samples, fault = gather(write_shard(tmp_path / "s.tar", data[:cut]))
+        # a sample counts once the header behind it was seen: it might still get members
+        behind = max(0, (cut - 512) // (512 * 7))
+        assert behind <= len(samples) <= behind + 1, cut
+        assert all(a == b for a, b in zip(samples[:behind], whole, strict=False)), cut
+        ends_behind_a_member = cut % (512 * 7) in (0, 512 * 3, 512 * 5)
+        assert bool(fault) != ends_behind_a_member, cut
+        assert not fault or "truncated" in fault or cut < 512, fault
+
+
+def test_a_damaged_header_in_the_middle_is_named_with_its_place(tmp_path: Path) -> None:
+    data = bytearray(tar_bytes([m for k in "abc" for m in sample_members(k)]))
+    at = data.index(b"c.jpg\0")
+    data[at + 100] ^= 0xFF
+    samples, fault = gather(write_shard(tmp_path / "s.tar", bytes(data)))
+    assert [s.key for s in samples] == ["a"]  # b may go on behind the fault
+    assert fault.startswith("s.tar: the checksum of a header is wrong")
+    assert f"byte {at:,} after its member b.json" in fault
+
+
+def test_a_hole_of_zeros_is_no_end(tmp_path: Path) -> None:
+    data = bytearray(tar_bytes([m for k in "abcd" for m in sample_members(k)]))
+    at = data.index(b"b.jpg\0")
+    data[at : at + 1024] = bytes(1024)
+    samples, fault = gather(write_shard(tmp_path / "s.tar", bytes(data)))
+    assert [s.key for s in samples] == [] or samples[0].key == "a"
+    assert "checksum" in fault
+
+
+def test_any_flipped_bytes_give_samples_or_a_fault(tmp_path: Path) -> None:
+    good = tar_bytes([m for i in range(4) for m in sample_members(f"k{i}")], tarfile.PAX_FORMAT)
+    rng = random.Random(1)
+    for packed in (False, True):
+        data = gzip.compress(good, 1) if packed else good
+        for _ in range(300):
+            bad = bytearray(data)
+            for _ in range(rng.choice((1, 3, 30))):
+                bad[rng.randrange(len(bad))] = rng.randrange(256)
+            gather(write_shard(tmp_path / "s.tar", bytes(bad)))
+
+
+def test_lies_about_size_and_pax_are_faults(tmp_path: Path) -> None:
+    for size in (
+        b"\x80" + b"\xff" * 11,
+        b"\xff" * 12,
+        b"-0000000001\0",
+        b"0x000000001\0",
+        b"9" * 12,
+    ):
+        data = bytearray(tar_bytes(sample_members("a")))
+        data[124:136] = size
+        assert gather(write_shard(tmp_path / "s.tar", fix_sum(data)))[1], size
+    for records in (b"9999 path=x\n", b"x", b"-5 a=b\n", b"5path=", b"4 a=", b"0 =\n"):
+        data = bytearray(tar_bytes([("pax", records), *sample_members("a")]))
+        data[156] = ord("x")
+        fault = gather(write_shard(tmp_path / "s.tar", fix_sum(data)))[1]
+        assert "PAX header is malformed" in fault or not fault, records
+
+
+def test_unwanted_bodies_are_not_read(tmp_path: Path) -> None:
+    data = tar_bytes([m for i in range(20) for m in sample_members(f"k{i}", size=200_000)])
+    for packed in (False, True):
+        shard = write_shard(tmp_path / "s.tar", data, packed)
+        source = SourceConfig(path=shard.url)
+        some = list(read_samples(shard, source, lambda ordinal: ordinal in (3, 19)))
+        assert [i for i, sample in enumerate(some) if sample] == [3, 19]
+        assert (some[3], some[19]) == (read(shard)[3], read(shard)[19])
+
+
+def fix_sum(data: bytearray | bytes) -> bytes:
+    """Set the first header's checksum right."""
+    data = bytearray(data)
+    data[148:156] = b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data[:512])
+    return bytes(data)
