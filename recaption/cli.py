@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from recaption.config import Recipe, RecipeError, load_recipe, to_yaml
 
@@ -58,7 +59,8 @@ def is_users_mistake(error: BaseException) -> bool:
 
 
 def _fail(message: str, code: int) -> None:
-    Console(stderr=True, highlight=False).print(f"[red]error:[/red] {message}", soft_wrap=True)
+    line = Text.assemble(("error:", "red"), " ", " ".join(message.split()))
+    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
     sys.exit(code)
 
 
@@ -75,7 +77,8 @@ def caption(recipe: RecipeArgument, overrides: Overrides = None, dry_run: DryRun
         return
     job = open_job(resolved)
     _warn_of_other_runs(resolved.corpus.path)
-    console.print(f"run {job.made_by.run_id}: {len(job.shards):,} shards -> {resolved.corpus.path}")
+    shards = f"{len(job.shards):,} shards"
+    _print([f"run {job.made_by.run_id}: {shards} -> {resolved.corpus.path}"])
     _end(run_job(job, Progress(console, resolved.run.progress_s)), resolved)
 
 
@@ -96,7 +99,7 @@ def retry(
     reasons = parse_reasons(reason or [])
     resolved = load_recipe(recipe, overrides or [])
     job = open_job(resolved)
-    console.print(f"run {job.made_by.run_id}: replaying rejects of {resolved.corpus.path}")
+    _print([f"run {job.made_by.run_id}: replaying rejects of {resolved.corpus.path}"])
     _end(run_replay(job, reasons, Progress(console, resolved.run.progress_s)), resolved)
 
 
@@ -144,7 +147,7 @@ def report(
     """Write one static HTML page: images beside their captions, rejects, distributions."""
     from recaption.report import write_report
 
-    console.print(f"report: {write_report(corpus, out, samples, version, seed)}")
+    _print([f"report: {write_report(corpus, out, samples, version, seed)}"])
 
 
 @app.command()
@@ -160,7 +163,7 @@ def export(
     from recaption.corpus.reader import CorpusReader
 
     written, unit = run_export(CorpusReader(corpus, version), to, out, source, console)
-    console.print(f"exported {written:,} {unit} -> {out}")
+    _print([f"exported {written:,} {unit} -> {out}"])
 
 
 @app.command()
@@ -168,7 +171,7 @@ def clean(corpus: CorpusArgument) -> None:
     """Remove what killed runs left behind: files that no commit record names."""
     from recaption.corpus.garbage import remove_garbage
 
-    console.print(f"removed {remove_garbage(corpus):,} files from {corpus}")
+    _print([f"removed {remove_garbage(corpus):,} files from {corpus}"])
 
 
 @app.command()
@@ -211,11 +214,11 @@ def _warn_of_other_runs(corpus: str) -> None:
     from recaption.status import read_runs
 
     for run in read_runs(corpus)[1]:
-        console.print(
+        note = (
             f"note: run {run['run_id']} on {run['host']} was at work on this corpus less than 90 s"
-            " ago; both together do no harm, but the same work twice",
-            soft_wrap=True,
+            " ago; both together do no harm, but the same work twice"
         )
+        _print([note])
 
 
 def _print(lines: list[str]) -> None:

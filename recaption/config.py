@@ -6,16 +6,25 @@ A recipe is a YAML file plus `key=value` overrides from the command line. It che
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from recaption import keyed
+from recaption.config_errors import explain
+from recaption.config_errors import nearest as nearest
 
 
 class RecipeError(ValueError):
@@ -25,7 +34,17 @@ class RecipeError(ValueError):
 class Section(BaseModel):
     """A part of a recipe: immutable, and closed to unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[info.field_name or ""]
+        if isinstance(value, bool) and _is_number(field.annotation):
+            raise ValueError(f"expected a number, got {str(value).lower()}")
+        return value
 
 
 class SourceConfig(Section):
@@ -135,11 +154,20 @@ class SamplingConfig(Section):
     max_tokens: int = Field(default=256, ge=1)
     min_tokens: int = Field(default=0, ge=0)
 
+    @model_validator(mode="after")
+    def _has_room(self) -> SamplingConfig:
+        if self.min_tokens > self.max_tokens:
+            raise ValueError(
+                f"sampling.min_tokens={self.min_tokens} is above"
+                f" sampling.max_tokens={self.max_tokens}: no caption can be both"
+            )
+        return self
+
 
 class CorpusConfig(Section):
     """Where the captions go."""
 
-    path: str = Field(description="folder or s3:// URL of the caption corpus")
+    path: str = Field(min_length=1, description="folder or s3:// URL of the caption corpus")
     on_change: Literal["error", "new"] = Field(
         default="error",
         description="a corpus made by another recipe: stop, or add a version beside the old",
@@ -192,7 +220,7 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     except OSError as e:
         raise RecipeError(_missing_recipe(file, e)) from e
     except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise RecipeError(f"{file}: not a YAML file: {' '.join(str(e).split())}") from e
+        raise RecipeError(f"{file}: not a YAML file: {_why(e)}") from e
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -205,28 +233,29 @@ def parse_recipe(data: Mapping[str, Any], name: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate(data)
     except ValidationError as e:
-        raise RecipeError(f"{name}: " + "; ".join(_explain_all(e))) from e
+        raise RecipeError(f"{name}: " + "; ".join(explain(e, Recipe))) from e
 
 
 def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """Return `data` with each `a.b=value` set; values are read as YAML."""
-    result: dict[str, Any] = json.loads(json.dumps(data, default=str))
+    result: dict[str, Any] = _plain(data)
     for override in overrides:
         key, equals, raw = override.partition("=")
-        if not equals or not key:
+        *parents, last = key.split(".")
+        if not equals or not all((*parents, last)):
             raise RecipeError(f"override {override!r}: expected key=value, such as seed=1")
         try:
             value = yaml.safe_load(raw)
         except yaml.YAMLError as e:
-            raise RecipeError(f"override {override!r}: the value is not YAML: {e}") from e
+            raise RecipeError(f"override {override!r}: not YAML: {_why(e)}") from e
         node = result
-        *parents, last = key.split(".")
         for parent in parents:
-            child = node.setdefault(parent, {})
-            if not isinstance(child, dict):
+            if node.get(parent) is None:
+                node[parent] = {}
+            node = node[parent]
+            if not isinstance(node, dict):
                 raise RecipeError(f"override {override!r}: {parent} is a value, not a section")
-            node = child
-        node[last] = "" if value is None and raw == "" else value
+        node[last] = "" if value is None and raw == "" else _plain(value)
     return result
 
 
@@ -251,6 +280,7 @@ def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
     Not in it: what only moves or speeds the work (paths, replicas, batch sizes). 16 hex digits.
     """
     args = {k: v for k, v in recipe.engine.args.items() if k not in _RATE_ONLY}
+    asked = recipe.caption.model_dump(exclude={"templates"})
     decisive = {
         "kind": recipe.engine.kind,
         "model": model_hash,
@@ -258,9 +288,12 @@ def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
         "args": args,
         "sampling": recipe.sampling.model_dump(),
         "image": recipe.image.model_dump(),
-        "caption": recipe.caption.model_dump(exclude={"templates"}),
-        "hints": recipe.source.model_dump(
-            include={"alt_text_column", "class_column", "class_from_folder"}
+        "caption": asked | {"styles": sorted(recipe.caption.styles)},
+        "columns": recipe.source.model_dump(
+            include={
+                *("image_column", "id_column", "alt_text_column"),
+                *("class_column", "class_from_folder"),
+            }
         ),
         "prompts": prompts_hash,
         "seed": recipe.seed,
@@ -268,80 +301,37 @@ def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
     return keyed.hexdigest("fingerprint-1", json.dumps(decisive, sort_keys=True, default=str))
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
-    """Return ', did you mean X?' for the choice nearest to `name`, or ''."""
-    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
-    return f", did you mean {close[0]}?" if close else ""
+def _plain(value: Any) -> Any:
+    """Return a copy with keys as text, and as text too what YAML makes a date."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _why(error: Exception) -> str:
+    """Say in one line what YAML dislikes, and where."""
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    return " ".join(problem.split()) + (f" in line {mark.line + 1}" if mark else "")
+
+
+def _is_number(annotation: Any) -> bool:
+    """Whether a field's type is a number, or a union with one."""
+    return annotation in (int, float) or any(_is_number(one) for one in get_args(annotation))
 
 
 def _missing_recipe(file: Path, error: OSError) -> str:
     known = sorted(str(p) for p in Path("configs/caption").glob("*.yaml"))
+    beside = [str(file.parent / p.name) for p in _entries(file.parent)]
     hint = f"; recipes here: {', '.join(known)}" if known else ""
-    return (
-        f"recipe {file}: {(error.strerror or str(error)).lower()}{nearest(str(file), known)}{hint}"
-    )
+    what = (error.strerror or str(error)).lower()
+    return f"recipe {file}: {what}{nearest(str(file), known + beside)}{hint}"
 
 
-def _explain_all(error: ValidationError) -> Iterator[str]:
-    """One line per wrong key; of a key with alternatives, what each of them expects."""
-    by_key: dict[str, list[dict[str, Any]]] = {}
-    for one in error.errors():
-        where = [str(part) for part in one["loc"] if not _is_branch(part)]
-        by_key.setdefault(".".join(where) or "recipe", []).append(dict(one))
-    for key, errors in by_key.items():
-        if len(errors) == 1:
-            yield _explain(key, errors[0])
-        else:
-            expected = dict.fromkeys(_expected(one) for one in errors)
-            yield f"{key}: expected {' or '.join(expected)}, got {errors[0]['input']!r}"
-
-
-_EXPECTED = {
-    "string_type": "text",
-    "list_type": "a list",
-    "int_parsing": "a whole number",
-    "int_type": "a whole number",
-    "float_parsing": "a number",
-    "float_type": "a number",
-    "bool_parsing": "true or false",
-    "bool_type": "true or false",
-    "dict_type": "key: value lines",
-    "model_type": "a section of key: value lines",
-}
-
-
-def _expected(error: dict[str, Any]) -> str:
-    if error["type"] == "literal_error":
-        return str(error["ctx"]["expected"]).replace("'", "")
-    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    return _EXPECTED.get(error["type"], message)
-
-
-def _explain(key: str, error: dict[str, Any]) -> str:
-    where = key.split(".")
-    kind, got = error["type"], error.get("input")
-    if kind == "extra_forbidden":
-        keys = sorted(_section(where[:-1]))
-        return f"{key}: no such key{nearest(where[-1], keys)} (keys: {', '.join(keys)})"
-    if kind == "missing":
-        return f"{key}: missing; give it in the recipe or as {key}=VALUE"
-    if kind == "value_error":
-        message = _expected(error)
-        return message if key in {"recipe", "engine"} else f"{key}: {message}"
-    if kind == "literal_error":
-        close = nearest(str(got), _expected(error).replace(" or ", ", ").split(", "))
-        return f"{key}: expected {_expected(error)}, got {got!r}{close}"
-    return f"{key}: expected {_expected(error)}, got {got!r}"
-
-
-def _is_branch(part: object) -> bool:
-    """Pydantic names the branch of a union in the location: not a part of the key."""
-    text = str(part)
-    return text in {"str", "int", "float"} or "[" in text
-
-
-def _section(path: list[str]) -> Iterable[str]:
-    model: Any = Recipe
-    for name in path:
-        model = model.model_fields[name].annotation
-    return list(model.model_fields)
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(p for p in folder.iterdir() if p.suffix in {".yaml", ".yml"})
+    except OSError:
+        return []

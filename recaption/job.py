@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from recaption import safeguards, storage
-from recaption.config import Recipe, RecipeError, fingerprint
+from recaption.config import Recipe, RecipeError, SourceConfig, fingerprint
 from recaption.corpus.ledger import Committed, Ledger
 from recaption.corpus.manifest import open_corpus
 from recaption.corpus.writer import Provenance
@@ -43,14 +43,14 @@ class Job:
 def resolve_job(recipe: Recipe) -> Job:
     """Check a recipe against the world: model, styles, shards. Writes nothing.
 
-    Raises RecipeError, SourceError or StorageError.
+    Raises RecipeError or StorageError.
     """
     prompts = load_prompts(recipe.caption.styles, recipe.caption.templates)
     if recipe.engine.kind == "echo":
         echo_args(recipe.engine)
     model = model_hash(recipe.engine)
     print_of = fingerprint(recipe, f"{prompts.digest} {safeguards.digest()}", model)
-    root = source_root(recipe.source)
+    root, shards = list_source(recipe.source)
     dataset = recipe.source.dataset or root.rstrip("/").rpartition("/")[2] or "data"
     made_by = Provenance(
         corpus=recipe.corpus.path,
@@ -62,13 +62,19 @@ def resolve_job(recipe: Recipe) -> Job:
         fingerprint=print_of,
         run_id=_run_id(),
     )
+    return Job(recipe, tuple(shards), Preparer(recipe, prompts, dataset), made_by, root)
+
+
+def list_source(source: SourceConfig) -> tuple[str, list[Shard]]:
+    """Return a source's root and its shards. Raises RecipeError or StorageError."""
     try:
-        shards = tuple(list_shards(recipe.source))
+        return source_root(source), list_shards(source)
     except storage.StorageError:
         raise
+    except OSError as e:
+        raise storage.explain(e, str(e.filename or source.path), "list") from e
     except ValueError as e:
-        raise RecipeError(f"source.path: {e}") from e
-    return Job(recipe, shards, Preparer(recipe, prompts, dataset), made_by, root)
+        raise RecipeError(str(e)) from e
 
 
 def open_job(recipe: Recipe) -> Job:

@@ -31,7 +31,7 @@ class _Row:
     def from_row(cls, block: pa.Table) -> Self:
         """Read a block of one row."""
         (payload,) = block["payload"]
-        value = pickle.loads(payload.as_buffer())
+        value = pickle.loads(payload.as_buffer())  # noqa: S301 - our own, never from a shard
         assert isinstance(value, cls), type(value)
         return value
 
@@ -40,12 +40,13 @@ class _Row:
 class PreparedSample:
     """A sample ready for the engine: its image reduced, its prompts written.
 
-    Of `sample` only the identity is kept, not the image as found. `rejection` says why there is
-    nothing to ask.
+    Of `sample` only the identity is kept, not the image as found. `hints` are as found, `shown`
+    what of them the prompts may show. `rejection` says why there is nothing to ask.
     """
 
     sample: Sample
     hints: Hints = field(default_factory=Hints)
+    shown: Hints = field(default_factory=Hints)
     image: PreparedImage | None = None
     requests: tuple[Request, ...] = ()
     rejection: Rejection | None = None

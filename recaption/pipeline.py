@@ -32,7 +32,6 @@ from recaption.summary import Summary, Tally, write_summary
 
 log = logging.getLogger(__name__)
 
-_WRITE_CPUS = 0.1
 _READ_STARTS = 4  # deaths of a shard's reader after which it is left to another pass
 
 
@@ -92,7 +91,7 @@ def _run(
     first = tasks()
     if first:
         with runtime.session():
-            engines = runtime.plan_engines(job.recipe.engine)
+            engines = runtime.plan_engines(job.recipe.engine, job.recipe.run.read_cpus)
             coordinator = start_coordinator(engines.replicas)
             with progress.watching(job, tally, coordinator):
                 try:
@@ -155,7 +154,7 @@ def caption(
                 **engines.resources(),
                 **whole_parts,
             )
-            .map_batches(_writer(job.made_by), num_cpus=_WRITE_CPUS, **whole_parts)
+            .map_batches(_writer(job.made_by), num_cpus=runtime.WRITE_CPUS, **whole_parts)
         )
         for block in receipts.iter_batches(prefetch_batches=0, **whole_parts):
             for i in range(block.num_rows):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -9,12 +10,12 @@ from itertools import islice
 from recaption import keyed
 from recaption.job import Job
 from recaption.parts import PreparedSample
-from recaption.sample import Shard
+from recaption.sample import Sample, Shard
 from recaption.sources import read_parts
 from recaption.status import read_runs
 
 _PROBED = 3
-_OVERHEAD = 3 * 1024  # bytes of a tar's headers and padding, about, of a sample of 3 members
+_MEMBER = 768  # bytes of a tar's header, and of the padding on average, of one member
 _CHARS_PER_TOKEN = 4
 
 
@@ -97,7 +98,7 @@ def _choose(shards: Sequence[Shard], seed: int) -> list[Shard]:
 
 @dataclass(frozen=True, slots=True)
 class _Probe:
-    """The first part of a shard; `is_whole` if it is all of it; `bytes` of its images."""
+    """The first part of a shard; `is_whole` if it is all of it; `bytes` as it takes in a tar."""
 
     shard: Shard
     is_whole: bool
@@ -108,9 +109,15 @@ class _Probe:
 def _probe(job: Job, shard: Shard) -> _Probe:
     for read in islice(read_parts(shard, job.recipe.source), 1):
         samples = [job.preparer.sample(s) for s in read.samples]
-        size = sum(len(s.image or b"") for s in read.samples)
+        size = sum(_bytes_in_tar(s) for s in read.samples)
         return _Probe(shard, read.part.is_last, samples, size)
     raise AssertionError("a shard has at least one part")
+
+
+def _bytes_in_tar(sample: Sample) -> int:
+    texts = [v if isinstance(v, str) else json.dumps(v) for v in sample.fields.values()]
+    sizes = [len(sample.image or b""), *(len(text.encode("utf-8", "replace")) for text in texts)]
+    return sum(_MEMBER + size for size in sizes)
 
 
 def _count_images(shards: list[Shard], probes: list[_Probe]) -> int:
@@ -129,7 +136,7 @@ def _bytes_per_image(probes: list[_Probe], probed: int) -> float:
     whole = [p for p in probes if p.is_whole and p.shard.size]
     if whole:
         return sum(p.shard.size or 0 for p in whole) / sum(len(p.samples) for p in whole)
-    return sum(p.bytes for p in probes) / probed + _OVERHEAD
+    return sum(p.bytes for p in probes) / probed
 
 
 def _measured_rate(job: Job) -> float | None:

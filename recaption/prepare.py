@@ -11,7 +11,7 @@ from recaption.config import Recipe
 from recaption.datasets import generic
 from recaption.decode import DecodeError, ImageSpec, prepare
 from recaption.parts import PreparedPart, PreparedSample
-from recaption.prompts import VERSION, PromptSet
+from recaption.prompts import VERSION, PromptSet, fenced
 from recaption.sample import (
     FULL_IMAGE,
     Hints,
@@ -50,19 +50,20 @@ class Preparer:
         """Decode one image and write its prompts; what fails becomes the sample's rejection."""
         identity = replace(sample, image=None, fields={}, rejection=None)
         hints = generic.hints(sample, self.recipe.source)
+        shown = self._shown(hints)
+        prepared = PreparedSample(identity, hints, shown)
         if sample.rejection is not None or sample.image is None:
-            return PreparedSample(identity, hints, rejection=sample.rejection or _NO_IMAGE)
+            return replace(prepared, rejection=sample.rejection or _NO_IMAGE)
         try:
             image = prepare(sample.image, self._spec())
         except DecodeError as e:
-            rejection = Rejection(Stage.DECODE, e.reason, str(e))
-            return PreparedSample(identity, hints, rejection=rejection)
+            return replace(prepared, rejection=Rejection(Stage.DECODE, e.reason, str(e)))
         try:
-            requests = self._requests(sample.sample_id, hints)
+            requests = self._requests(sample.sample_id, shown)
         except Exception as e:
             rejection = Rejection(Stage.PROMPT, Reason.PROMPT_FAILED, f"{type(e).__name__}: {e}")
-            return PreparedSample(identity, hints, image, rejection=rejection)
-        return PreparedSample(identity, hints, image, requests)
+            return replace(prepared, image=image, rejection=rejection)
+        return replace(prepared, image=image, requests=requests)
 
     def _spec(self) -> ImageSpec:
         image = self.recipe.image
@@ -70,12 +71,18 @@ class Preparer:
             short_side=image.short_side, max_pixels=image.max_pixels, min_side=image.min_side
         )
 
-    def _requests(self, sample_id: str, hints: Hints) -> tuple[Request, ...]:
+    def _shown(self, hints: Hints) -> Hints:
+        """Return what the recipe lets the model see, as it sees it."""
         caption = self.recipe.caption
-        shown = Hints(
-            alt_text=hints.alt_text if caption.use_alt_text else "",
-            class_names=hints.class_names if caption.use_class_names else (),
+        return fenced(
+            Hints(
+                alt_text=hints.alt_text if caption.use_alt_text else "",
+                class_names=hints.class_names if caption.use_class_names else (),
+            )
         )
+
+    def _requests(self, sample_id: str, shown: Hints) -> tuple[Request, ...]:
+        caption = self.recipe.caption
         return tuple(
             Request(
                 style=style,

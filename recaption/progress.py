@@ -127,7 +127,7 @@ class _Watch:
         return (
             f"{_engines(engines)}  shards {tally.shards_done}/{len(self._job.shards)}"
             f"  parts {tally.parts:,}  samples {int(images):,}  captions {captions:,}"
-            f"  rejects {tally.rejects.total():,}  {rate:,.1f} images/s  {self._left()}"
+            f"  rejects {tally.rejects.total():,}  {rate:,.1f} images/s  {self._left(images, rate)}"
             + (f"  FAILED parts {len(tally.failed)}" if tally.failed else "")
         )
 
@@ -137,13 +137,13 @@ class _Watch:
         with contextlib.suppress(ray.exceptions.RayError):
             self._engines = ray.get(self._coordinator.snapshot.remote(), timeout=5)
 
-    def _left(self) -> str:
-        """Time left, from the shards finished by this run."""
+    def _left(self, images: float, rate: float) -> str:
+        """Time left at this rate, if the shards to come are as large as those that are done."""
         done = self._tally.shards_done - self._first_done
-        rest = len(self._job.shards) - self._tally.shards_done
-        if not done:
+        if not done or not rate:
             return "left ?"
-        return f"left {_clock(self._tally.seconds * rest / done)}"
+        total = self._tally.read / done * (len(self._job.shards) - self._first_done)
+        return f"left {_clock(max(0.0, total - images) / rate)}"
 
 
 def _engines(s: Snapshot) -> str:

@@ -14,6 +14,7 @@ import ray.data
 
 from recaption.config import EngineConfig, RecipeError
 
+WRITE_CPUS = 0.1
 _LOCAL_CPUS = 4
 
 
@@ -42,7 +43,7 @@ class EnginePlan:
         return replace(self, replicas=max(1, self.replicas - lost))
 
 
-def plan_engines(config: EngineConfig) -> EnginePlan:
+def plan_engines(config: EngineConfig, read_cpus: float) -> EnginePlan:
     """Fit a recipe's engines into the cluster. Raises RecipeError where they do not fit."""
     total = float(ray.cluster_resources().get("GPU", 0))
     gpus = config.num_gpus
@@ -62,7 +63,18 @@ def plan_engines(config: EngineConfig) -> EnginePlan:
             f"engine.replicas: {replicas} engines of {gpus:g} GPUs need {replicas * gpus:g}, the"
             f" cluster has {total:g}; set engine.replicas=auto"
         )
+    _check_cpus(replicas * config.num_cpus + read_cpus + WRITE_CPUS)
     return EnginePlan(replicas, gpus, config.num_cpus)
+
+
+def _check_cpus(needed: float) -> None:
+    """Raise where a run would wait for ever for a CPU."""
+    there = float(ray.cluster_resources().get("CPU", 0))
+    if needed > there:
+        raise RecipeError(
+            f"the cluster has {there:g} CPUs, engines, a reader and a writer need {needed:g}; set"
+            " engine.num_cpus, engine.replicas or run.read_cpus lower, or add nodes"
+        )
 
 
 @contextlib.contextmanager
@@ -80,23 +92,21 @@ def session() -> Iterator[None]:
         "log_to_driver": bool(os.environ.get("RECAPTION_WORKER_LOGS")),
     }
     try:
-        if os.environ.get("RAY_ADDRESS"):
-            ray.init(**quiet)
-        else:
-            _init_local_or_running(quiet)
+        _join_or_start(quiet)
         yield
     finally:
         ray.shutdown()
 
 
-def _init_local_or_running(quiet: dict[str, Any]) -> None:
+def _join_or_start(quiet: dict[str, Any]) -> None:
+    """Join the cluster of RAY_ADDRESS or `ray start`; never one that another program started."""
+    # More CPUs than there may be: the engine, a reader and a writer each reserve some, and a
+    # small machine runs them side by side all the same.
+    cpus = max(_LOCAL_CPUS, os.cpu_count() or 1)
     try:
-        ray.init(address="auto", **quiet)
-    except ConnectionError:
-        # More CPUs than there may be: the engine, a reader and a writer each reserve some, and a
-        # small machine runs them side by side all the same.
-        cpus = max(_LOCAL_CPUS, os.cpu_count() or 1)
-        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+        ray.init(num_cpus=cpus, include_dashboard=False, **quiet)
+    except ValueError:
+        ray.init(**quiet)  # a cluster is there, and its CPUs are not ours to set
 
 
 @contextlib.contextmanager

@@ -14,9 +14,8 @@ from PIL import Image
 
 from recaption.config import apply_overrides, parse_recipe
 from recaption.corpus.writer import commit_part
-from recaption.engines.base import CaptionEngine, EngineInfo, boot_engine
+from recaption.engines.base import CaptionEngine, EngineInfo, JobImage, boot_engine
 from recaption.engines.base import Job as EngineJob
-from recaption.engines.base import JobImage
 from recaption.engines.driver import EngineDriver
 from recaption.job import Job, open_job
 from recaption.parts import CaptionedPart, CaptionedSample, PreparedPart, Receipt

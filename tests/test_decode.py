@@ -177,12 +177,19 @@ def test_every_mode_has_its_colours(name: str) -> None:
     data = make()
     pixels = decode_rgb(data, SPEC)
     assert pixels.shape == (32, 32, 3) and pixels.dtype == np.uint8
+    assert pixels.flags.writeable and pixels.flags.c_contiguous
     assert near(tuple(pixels[16, 16].tolist()), wanted), pixels[16, 16]
     prepared = prepare(data, SPEC)
     assert near(to_rgb(prepared.data).getpixel((16, 16)), wanted)  # type: ignore[arg-type]
     assert prepared.format == (
         "JPEG" if name == "MPO" else name.replace(",", "").split()[0].upper()
     )
+
+
+def test_16_bits_are_scaled_and_not_cut_off() -> None:
+    values = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    pixels = decode_rgb(encode_16bit(".png", values), SPEC)
+    assert np.array_equal(pixels[:, :, 0], np.arange(256).reshape(16, 16))
 
 
 # What was done to an upright picture so that the EXIF orientation undoes it.
@@ -344,7 +351,8 @@ def test_a_thumbnail_does_not_stand_in_for_the_end_of_a_jpeg() -> None:
     thumbnail = encode(photo(40, 30), "JPEG")
     data = encode(photo(), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0" + thumbnail)
     assert decode_rgb(data, SPEC).shape == (150, 200, 3)
-    assert reason_of(data[:-500]) == Reason.TRUNCATED
+    with pytest.raises(DecodeError, match="before its end-of-image marker"):
+        decode_rgb(data[:-500], SPEC)
 
 
 def test_what_follows_the_end_is_ignored() -> None:
@@ -355,9 +363,10 @@ def test_what_follows_the_end_is_ignored() -> None:
 
 
 def test_a_damaged_png_is_corrupt() -> None:
-    data = bytearray(ENCODINGS["PNG"]())
-    data[len(data) // 2] ^= 0xFF
-    assert reason_of(bytes(data)) == Reason.CORRUPT
+    for level in (0, 6):  # at 0, only the checksum can tell
+        data = bytearray(encode(photo(), "PNG", compress_level=level))
+        data[len(data) // 2] ^= 0xFF
+        assert reason_of(bytes(data)) == Reason.CORRUPT
 
 
 def test_garbage_raises_nothing_but_decode_errors() -> None:
@@ -446,6 +455,12 @@ def test_a_small_tiff_with_huge_tiles_is_a_bomb() -> None:
     assert reason_of(tiff(**tags, **tiles)) == Reason.TOO_MANY_PIXELS
 
 
+def test_a_tiff_whose_strips_lie_past_its_end_is_cut_short() -> None:
+    tags = {"t256": 64, "t257": 64, "t258": 8, "t259": 8, "t262": 1, "t277": 1, "t278": 64}
+    assert reason_of(tiff(**tags, t273=130, t279=5000)) == Reason.TRUNCATED
+    assert reason_of(tiff(**tags, t273=130, t279=9)) == Reason.CORRUPT
+
+
 def test_a_jpeg_with_thousands_of_scans_is_refused() -> None:
     data = encode(quarters(800, 800), "JPEG", progressive=True)
     last, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
@@ -489,6 +504,7 @@ def test_what_is_fit_passes_unchanged(data: bytes) -> None:
         (encode(photo().convert("RGBA"), "PNG"), "PNG"),  # small and lossless
         (encode(photo().convert("RGBA").resize((400, 300)), "PNG"), "JPEG"),
         (encode(photo(), "BMP"), "PNG"),
+        (encode_16bit(".png", np.asarray(photo()).astype(np.uint16) * 257), "PNG"),
         (encode(photo(), "AVIF"), "JPEG"),
         (encode(Image.new("RGB", (3, 70_000)), "BMP"), "PNG"),  # too long for JPEG
     ],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from recaption.config import EngineConfig, RecipeError
+from recaption.config import EngineConfig, RecipeError, nearest
+from recaption.engines.random_model import PREFIX, SIZES, VERSION
 
 _WHOLE = 64 * 2**20  # bytes; larger files are hashed by size and both ends
 _END = 2**20
@@ -22,6 +23,14 @@ def model_hash(config: EngineConfig) -> str:
 
     Raises RecipeError for a path that is not there or holds no checkpoint.
     """
+    if config.model.startswith(PREFIX):
+        size = config.model.removeprefix(PREFIX)
+        if size not in SIZES:
+            raise RecipeError(
+                f"engine.model: no random captioner {size!r}{nearest(size, SIZES)}"
+                f" (sizes: {', '.join(SIZES)})"
+            )
+        return f"{config.model}@{VERSION}"
     if config.kind != "vllm" or not looks_like_path(config.model):
         return f"{config.model}@{config.revision or 'default'}"
     folder = Path(config.model).expanduser()

@@ -7,10 +7,14 @@ and benchmarks on machines that have no weights.
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+VERSION = 1
 _SPECIAL = (
     "<pad>",
     "<|im_start|>",
@@ -58,6 +62,26 @@ SIZES = {
     "small": Size(128, 4, 384, 128, 4, 12, 96),  #                      2 M
     "base": Size(512, 8, 1536, 384, 6, 14, 224),  #                    40 M
 }
+
+
+PREFIX = "random:"
+"""Where engine.model begins with it, it names one of SIZES, made on first use."""
+
+
+def resolve_model(model: str) -> str:
+    """Return a checkpoint's folder for `random:SIZE`, any other name as it is."""
+    if not model.startswith(PREFIX):
+        return model
+    size = model.removeprefix(PREFIX)
+    folder = Path(tempfile.gettempdir()) / f"recaption-random-{size}-{VERSION}-{os.getuid()}"
+    if not (folder / "config.json").exists():
+        unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
+        make_random_captioner(unfinished, size)
+        try:
+            unfinished.rename(folder)
+        except OSError:  # another process was first
+            shutil.rmtree(unfinished)
+    return str(folder)
 
 
 def make_random_captioner(folder: str | Path, size: str = "tiny", seed: int = 0) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 
 from recaption.config import EngineConfig, RecipeError, SamplingConfig, nearest
 from recaption.engines.base import EngineBootError, EngineDied, EngineInfo, Job, RequestFailed
+from recaption.engines.random_model import resolve_model
 from recaption.sample import Caption, Reason
 
 _CPU_ENVIRONMENT = {
@@ -119,7 +120,7 @@ def engine_arguments(config: EngineConfig) -> dict[str, Any]:
     from vllm.platforms import current_platform
 
     arguments: dict[str, Any] = {
-        "model": config.model,
+        "model": resolve_model(config.model),
         "limit_mm_per_prompt": {"image": 1, "video": 0, "audio": 0},
         "max_num_seqs": _DEFAULT_SEQUENCES,
         "disable_log_stats": True,
@@ -186,7 +187,9 @@ def _caption(output: Any, seed: int, prompt_tokens: int) -> Caption:
 def _request_failure(error: Exception) -> RequestFailed:
     cause = error.__cause__ or error
     text = _own_words(cause)
-    too_long = "longer than the maximum model length" in text or "max_model_len" in text
+    # The text alone (its characters, its tokens), then the text with the image's tokens.
+    of_text, of_all = "maximum context length is", "longer than the maximum model length"
+    too_long = of_text in text or of_all in text
     return RequestFailed(Reason.REQUEST_TOO_LONG if too_long else Reason.REQUEST_FAILED, text)
 
 

@@ -6,6 +6,7 @@ each stands in a fence that nothing inside it can close, see `fence_safe`.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 import jinja2
+import jinja2.meta
 
 from recaption import keyed
 from recaption.config import RecipeError, nearest
@@ -20,20 +22,44 @@ from recaption.sample import Hints
 
 VERSION = "v1"
 _MAX_HINT_CHARS = 1000
-_ANGLES = str.maketrans({"<": "‹", ">": "›", "＜": "‹", "＞": "›"})
+_MAX_CLASS_CHARS = 200
+_MAX_CLASS_NAMES = 32
+# Angle brackets, and what Unicode's normal forms (some tokenizers apply one) make into one.
+_LOOKALIKES = str.maketrans(
+    {
+        **dict.fromkeys("<＜﹤≮", "‹"),
+        **dict.fromkeys(">＞﹥≯", "›"),
+        "［": "[",
+        "］": "]",
+        "﹇": "[",
+        "﹈": "]",
+    }
+)
+_BRACKET_TOKEN = re.compile(r"\[(/?[A-Z_]+)\]")  # [INST], [IMG] of Mistral's, [SEP] of BERT's
+_HIDDEN = {"Cc", "Cf", "Zl", "Zp", "Cs", "Co"}  # control, format (bidi, zero width), line ends
 
 
 def fence_safe(text: str, limit: int = _MAX_HINT_CHARS) -> str:
     """Make a hint one harmless line: it cannot close its fence nor write chat tokens.
 
-    Angle brackets, of which every fence and chat token here is made, become ‹ and ›; control and
-    format characters and line breaks become spaces; at most `limit` characters are kept.
+    Angle brackets, of which every fence and most chat tokens are made, become ‹ and ›; the square
+    ones around a word in capitals become round; control and format characters and line breaks
+    become spaces; at most `limit` characters are kept. Doing it twice changes nothing.
     """
-    plain = "".join(
-        " " if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs", "Co"} else c for c in text
+    start = text[: 4 * limit]
+    plain = "".join(" " if unicodedata.category(c) in _HIDDEN else c for c in start)
+    plain = _BRACKET_TOKEN.sub(r"(\1)", " ".join(plain.translate(_LOOKALIKES).split()))
+    is_whole = len(plain) <= limit and len(start) == len(text)
+    return plain if is_whole else plain[: limit - 1] + "…"
+
+
+def fenced(hints: Hints) -> Hints:
+    """Return the hints as a prompt shows them: harmless, and of class names the first 32."""
+    names = (fence_safe(name, _MAX_CLASS_CHARS) for name in hints.class_names[:_MAX_CLASS_NAMES])
+    return Hints(
+        alt_text=fence_safe(hints.alt_text),
+        class_names=tuple(name for name in names if name),
     )
-    plain = " ".join(plain.translate(_ANGLES).split())
-    return plain if len(plain) <= limit else plain[: limit - 1] + "…"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +82,25 @@ class PromptSet:
 
     @cached_property
     def hashes(self) -> dict[str, str]:
-        """The hash of each style's template, with all that it may include."""
-        shared = sorted((k, v) for k, v in self.sources.items() if k.startswith("_"))
-        return {s: keyed.hexdigest("template", self.sources[s], shared) for s in self.styles}
+        """The hash of each style's template, with all that it includes."""
+        return {s: keyed.hexdigest("template", *self._reach(s)) for s in self.styles}
+
+    def _reach(self, style: str) -> list[tuple[str, str]]:
+        """Return the templates, by name, that a style's may include; all if it computes a name."""
+        found: dict[str, str] = {}
+        wanted = [style]
+        while wanted:
+            name = wanted.pop()
+            if name in found or name not in self.sources:
+                continue
+            found[name] = self.sources[name]
+            for other in jinja2.meta.find_referenced_templates(
+                self._environment.parse(found[name])
+            ):
+                if other is None:
+                    return sorted(self.sources.items())
+                wanted.append(other.removesuffix(".j2"))
+        return sorted(found.items())
 
     def __getstate__(self) -> dict[str, object]:
         return {"styles": self.styles, "sources": self.sources}
@@ -70,9 +112,9 @@ class PromptSet:
 
     def render(self, style: str, hints: Hints) -> str:
         """Return the prompt of a style for an image with these hints."""
+        shown = fenced(hints)
         text = self._environment.get_template(f"{style}.j2").render(
-            alt_text=fence_safe(hints.alt_text),
-            class_names=[fence_safe(name, 200) for name in hints.class_names],
+            alt_text=shown.alt_text, class_names=list(shown.class_names)
         )
         return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
@@ -86,27 +128,40 @@ def built_in() -> dict[str, str]:
 
 def load_prompts(styles: list[str], folder: str = "") -> PromptSet:
     """Return the templates of `styles`. Raises RecipeError for one that does not exist."""
-    known = built_in()
-    if folder:
-        own = Path(folder)
-        if not own.is_dir():
-            raise RecipeError(f"caption.templates: expected a folder of STYLE.j2 files, got {own}")
-        known |= {f.stem: f.read_text("utf-8") for f in sorted(own.glob("*.j2"))}
+    known = built_in() | (_read_folder(Path(folder).expanduser()) if folder else {})
     choices = [name for name in known if not name.startswith("_")]
     for style in styles:
         if style not in choices:
+            close = nearest(style, choices)
             raise RecipeError(
-                f"caption.styles: no style {style!r}{nearest(style, choices)} (styles: {', '.join(choices)})"
+                f"caption.styles: no style {style!r}{close} (styles: {', '.join(choices)})"
             )
     prompts = PromptSet(tuple(styles), known)
     _check(prompts)
     return prompts
 
 
+def _read_folder(folder: Path) -> dict[str, str]:
+    if not folder.is_dir():
+        raise RecipeError(f"caption.templates: expected a folder of STYLE.j2 files, got {folder}")
+    found = {}
+    for file in sorted(folder.glob("*.j2")):
+        try:
+            found[file.stem] = file.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as e:
+            raise RecipeError(f"caption.templates: {file}: cannot be read as UTF-8: {e}") from e
+    return found
+
+
 def _check(prompts: PromptSet) -> None:
+    """Render each template with and without hints: what is wrong with it shows before the run."""
     for style in prompts.styles:
         for hints in (Hints(), Hints(alt_text="a", class_names=("b",))):
             try:
-                prompts.render(style, hints)
-            except jinja2.TemplateError as e:
-                raise RecipeError(f"caption.templates: {style}.j2: {e}") from e
+                text = prompts.render(style, hints)
+            except Exception as e:  # a template can raise anything
+                line = f" line {e.lineno}" if isinstance(e, jinja2.TemplateSyntaxError) else ""
+                what = f"{type(e).__name__}: {' '.join(str(e).split())}"
+                raise RecipeError(f"caption.templates: {style}.j2{line}: {what}") from e
+            if not text:
+                raise RecipeError(f"caption.templates: {style}.j2: the prompt comes out empty")

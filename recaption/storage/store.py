@@ -67,6 +67,10 @@ def store_of(url: str, retry: RetryPolicy) -> Store:
         from recaption.storage.web import WebStore
 
         return WebStore(retry)
+    if scheme == "shapeworld":
+        from recaption.shapeworld.filesystem import register
+
+        register()
     from recaption.storage.generic import GenericStore
 
     return GenericStore(retry)

@@ -175,7 +175,7 @@ def test_a_hole_of_zeros_is_no_end(tmp_path: Path) -> None:
     at = data.index(b"b.jpg\0")
     data[at : at + 1024] = bytes(1024)
     samples, fault = gather(write_shard(tmp_path / "s.tar", bytes(data)))
-    assert [s.key for s in samples] == [] or samples[0].key == "a"
+    assert [s.key for s in samples] == []  # a may go on behind the hole
     assert "checksum" in fault
 
 

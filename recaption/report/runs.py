@@ -1,0 +1,82 @@
+"""The runs of a corpus, from the summaries that they left."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from recaption import storage
+
+SHOWN = 25
+"""Runs that the page lists, the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run, as its summary tells."""
+
+    run_id: str
+    state: str
+    parts: int
+    read: int
+    captions: int
+    rejected: int
+    failed_parts: int
+    engine_deaths: int
+    seconds: float
+    images_per_second: float
+
+    @property
+    def when(self) -> str:
+        """When it began (UTC): its id starts with it."""
+        i = self.run_id
+        is_dated = len(i) > 15 and i[:8].isdigit() and i[9:15].isdigit()
+        return f"{i[:4]}-{i[4:6]}-{i[6:8]} {i[9:11]}:{i[11:13]}:{i[13:15]}" if is_dated else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The newest runs of a version, and what was left out."""
+
+    newest: tuple[Run, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    is_cut: bool = False
+
+    @property
+    def best_rate(self) -> float:
+        """Images per second of the run that read the most images."""
+        return max(self.newest, key=lambda r: r.read).images_per_second if self.newest else 0.0
+
+
+def read_runs(corpus: str, fingerprint: str) -> Runs:
+    """Read the summaries of a version's newest runs; one that cannot be read is named, no more."""
+    folder = storage.join(corpus, "runs")
+    names = sorted((n for n in storage.list_names(folder) if n.endswith(".json")), reverse=True)
+    runs: list[Run] = []
+    unreadable: list[str] = []
+    for at, name in enumerate(names):
+        if len(runs) == SHOWN or at == 8 * SHOWN:
+            return Runs(tuple(runs), tuple(unreadable), is_cut=True)
+        try:
+            data = json.loads(storage.read_bytes(storage.join(folder, name)))
+            if data["fingerprint"] == fingerprint:
+                runs.append(_run(data))
+        except (ValueError, TypeError, KeyError):
+            unreadable.append(name)
+    return Runs(tuple(runs), tuple(unreadable))
+
+
+def _run(data: dict[str, Any]) -> Run:
+    return Run(
+        run_id=str(data["run_id"]),
+        state=str(data["state"]),
+        parts=int(data["parts"]),
+        read=int(data["read"]),
+        captions=int(data["captions"]),
+        rejected=int(data["rejected"]),
+        failed_parts=len(data["failed_parts"]),
+        engine_deaths=int(data["engine_deaths"]),
+        seconds=float(data["seconds"]),
+        images_per_second=float(data["images_per_second"]),
+    )

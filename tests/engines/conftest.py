@@ -1,0 +1,108 @@
+"""Engines to test: an event loop for the session, and one vLLM with a tiny random model in it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recaption.config import EngineConfig, SamplingConfig
+from recaption.engines.base import CaptionEngine, Job, JobImage
+from recaption.engines.vllm import VllmEngine
+from recaption.keyed import hexdigest
+from recaption.sample import Caption, Request
+
+T = TypeVar("T")
+
+MAX_MODEL_LEN = 1024
+SAMPLING = SamplingConfig(temperature=0.8, max_tokens=16)
+GREEDY = SamplingConfig(temperature=0.0, max_tokens=16)
+LONG = "every object " * 4000
+"""A prompt that is too long for every engine under test."""
+
+
+def photo(index: int, kind: str = "JPEG") -> bytes:
+    """A small noisy picture, another one for each index."""
+    rng = np.random.default_rng(index)
+    coarse = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    side = (112, 84)[index % 2]
+    Image.fromarray(coarse).resize((112, side), Image.Resampling.BICUBIC).save(file, kind)
+    return file.getvalue()
+
+
+def job(index: int, *, n: int = 1, seed: int = 7, prompt: str = "describe the image") -> Job:
+    """A request about photo number `index`."""
+    data = photo(index)
+    image = JobImage(data, hexdigest(data))
+    sample_id = "bad" if prompt == LONG else f"s{index}"
+    return Job(sample_id, image, Request("short", prompt, "short@v1", "h", n=n, seed=seed))
+
+
+def texts(captions: Sequence[Caption]) -> list[str]:
+    return [caption.text for caption in captions]
+
+
+async def all_texts(engine: CaptionEngine, jobs: Sequence[Job]) -> list[list[str]]:
+    """Answer jobs at once."""
+    return [texts(captions) for captions in await asyncio.gather(*map(engine.answer, jobs))]
+
+
+class Loop:
+    """An event loop that outlives a test: an engine lives in one."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(work)
+
+    def close(self) -> None:
+        self._runner.close()
+
+
+@dataclass
+class InProcess:
+    """vLLM in this process, and what it says of the first photos at temperature 0 and above."""
+
+    engine: VllmEngine
+    model: Path
+    greedy: list[str]
+    sampled: list[list[str]]
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[Loop]:
+    made = Loop()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def random_captioner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("vllm")
+    from recaption.engines.random_model import make_random_captioner
+
+    return make_random_captioner(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def in_process(loop: Loop, random_captioner: Path) -> Iterator[InProcess]:
+    """The session's vLLM; boots in about a minute."""
+    args = {"dtype": "float32", "enforce_eager": True, "max_model_len": MAX_MODEL_LEN}
+    config = EngineConfig(kind="vllm", model=str(random_captioner), args=args)
+    engine = loop.run(VllmEngine.boot(config, SAMPLING))
+    try:
+        greedy = VllmEngine(engine._llm, config, GREEDY)
+        of_each = loop.run(all_texts(greedy, [job(i) for i in range(16)]))
+        sampled = loop.run(all_texts(engine, [job(i, n=2) for i in range(16)]))
+        yield InProcess(engine, random_captioner, [t[0] for t in of_each], sampled)
+    finally:
+        loop.run(engine.close())
