@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -43,6 +44,7 @@ class Captioner:
         self._coordinator = coordinator
         self._name = ray.get_runtime_context().get_actor_id() or "local"
         self._driver = EngineDriver(recipe.engine, self._boot, self._before_boot)
+        self._turnstile = _Turnstile()
         self._reported = (0, 0, 0, 0)
         self._reporter: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -59,38 +61,37 @@ class Captioner:
         if part.fault or not any(s.requests for s in part.samples):
             samples = tuple(CaptionedSample(s) for s in part.samples)
             return CaptionedPart(part.shard, part.part, samples, fault=part.fault, retry=part.retry)
+        starts = await self._coordinator.starts.remote(part.part.name)
+        async with self._turnstile.enter(alone=starts >= _CAREFUL):
+            return await self._answer(part)
+
+    async def _answer(self, part: PreparedPart) -> CaptionedPart:
         started = time.monotonic()
         history = await self._coordinator.begin.remote(self._name, part.part.name)
         try:
             info = await self._driver.start()
-            answers = await self._answers(part, history)
+            jobs = _jobs(part)
+            if history.starts < _CAREFUL:
+                answers = await self._driver.answer_all(jobs)
+            else:
+                answers = await self._answer_carefully(part.part.name, jobs, history)
         except EngineBootError as e:
             return await self._give_up(part, str(e))
         finally:
             await self._coordinator.end.remote(self._name, part.part.name)
         return _captioned(part, answers, info, time.monotonic() - started)
 
-    async def _answers(self, part: PreparedPart, history: History) -> list[Answer]:
-        jobs = _jobs(part)
-        if history.starts < _CAREFUL:
-            return await self._driver.answer_all(jobs)
-        return await self._answer_carefully(part.part.name, jobs, history.suspects)
-
-    async def _answer_carefully(
-        self, part: str, jobs: list[Job], suspects: tuple[str, ...]
-    ) -> list[Answer]:
+    async def _answer_carefully(self, part: str, jobs: list[Job], history: History) -> list[Answer]:
         """Answer a part in which the whole process died before: in groups known to the coordinator.
 
         The suspects are the group that was tried when it died last: each of them is tried alone,
         and one that was alone then is not tried again.
         """
-        answers: dict[str, Answer] = {}
-        if len(suspects) == 1:
-            why = "the engine's process died with this request alone in it"
-            answers |= {j.job_id: convicted(j, why) for j in jobs if j.job_id in suspects}
+        why = "the engine's process died with this request alone in it"
+        answers = {j.job_id: convicted(j, why) for j in jobs if j.job_id in history.convicted}
         rest = [job for job in jobs if job.job_id not in answers]
-        apart = [job for job in rest if job.job_id in suspects]
-        others = [job for job in rest if job.job_id not in suspects]
+        apart = [job for job in rest if job.job_id in history.suspects]
+        others = [job for job in rest if job.job_id not in history.suspects]
         groups = [[j] for j in apart]
         groups += [others[i : i + _GROUP] for i in range(0, len(others), _GROUP)]
         for group in groups:
@@ -137,6 +138,32 @@ class Captioner:
             asyncio.run_coroutine_threadsafe(self._driver.close(), loop).result(30)
         except Exception as e:
             log.warning("closing the engine: %s", e)
+
+
+class _Turnstile:
+    """Lets many in together, or one alone."""
+
+    def __init__(self) -> None:
+        self._inside = 0
+        self._is_reserved = False
+        self._changed = asyncio.Condition()
+
+    @contextlib.asynccontextmanager
+    async def enter(self, alone: bool) -> AsyncIterator[None]:
+        """Wait for a place; who wants to be alone waits for the others and keeps new ones out."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._is_reserved)
+            self._is_reserved = alone
+            if alone:
+                await self._changed.wait_for(lambda: self._inside == 0)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._inside -= 1
+                self._is_reserved = self._is_reserved and not alone
+                self._changed.notify_all()
 
 
 def _jobs(part: PreparedPart) -> list[Job]:

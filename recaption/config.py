@@ -216,16 +216,21 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """Read a YAML recipe, apply `key=value` overrides, check it. Raises RecipeError."""
     file = Path(path)
     try:
-        data = yaml.safe_load(file.read_text("utf-8"))
+        text = file.read_bytes()
     except OSError as e:
         raise RecipeError(_missing_recipe(file, e)) from e
+    return parse_recipe(apply_overrides(parse_yaml(text, str(file)), overrides), name=str(file))
+
+
+def parse_yaml(text: bytes, name: str) -> dict[str, Any]:
+    """Read the sections of a recipe, unchecked; `name` is the file's. Raises RecipeError."""
+    try:
+        data = yaml.safe_load(text.decode("utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise RecipeError(f"{file}: not a YAML file: {_why(e)}") from e
-    if data is None:
-        data = {}
-    if not isinstance(data, dict):
-        raise RecipeError(f"{file}: expected `section: ...` lines, got a {type(data).__name__}")
-    return parse_recipe(apply_overrides(data, overrides), name=str(file))
+        raise RecipeError(f"{name}: not a YAML file: {_why(e)}") from e
+    if data is not None and not isinstance(data, dict):
+        raise RecipeError(f"{name}: expected `section: ...` lines, got a {type(data).__name__}")
+    return data or {}
 
 
 def parse_recipe(data: Mapping[str, Any], name: str = "recipe") -> Recipe:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import ray
 
@@ -33,10 +34,14 @@ class EngineState:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What happened to a part before: how often it was begun, and who was in it at the last end."""
+    """What happened to a part before: how often it was begun, and what it died of.
+
+    `suspects` were in the engine when its process died last; each of `convicted` was alone then.
+    """
 
     starts: int = 0
     suspects: tuple[str, ...] = ()
+    convicted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class Coordinator:
         self._engines: dict[str, EngineState] = {}
         self._starts: dict[str, int] = {}
         self._suspects: dict[str, tuple[str, ...]] = {}
+        self._convicted: dict[str, tuple[str, ...]] = {}
         self._past = Snapshot()
         self._timeline: list[tuple[float, int]] = []
 
@@ -88,13 +94,20 @@ class Coordinator:
         state.reruns += reruns
         self._note_time()
 
+    async def starts(self, part: str) -> int:
+        """Return how often a part was begun and not ended."""
+        return self._starts.get(part, 0)
+
     async def begin(self, engine: str, part: str) -> History:
         """Note that an engine begins a part; return what happened to the part before."""
         state = self._of(engine)
         state.parts.add(part)
         starts = self._starts.get(part, 0)
         self._starts[part] = starts + 1
-        return History(starts, self._suspects.get(part, ()))
+        suspects = self._suspects.pop(part, ())
+        if len(suspects) == 1:
+            self._convicted[part] = (*self._convicted.get(part, ()), *suspects)
+        return History(starts, suspects, self._convicted.get(part, ()))
 
     async def begin_reading(self, shard: str) -> int:
         """Note that a shard is being read; return how often that was begun and not ended."""
@@ -117,6 +130,7 @@ class Coordinator:
         state.idle_since = time.monotonic()
         self._starts.pop(part, None)
         self._suspects.pop(part, None)
+        self._convicted.pop(part, None)
 
     async def lost(self, engine: str, error: str) -> bool:
         """Note that an engine gave up; return when its part should be handed back.
@@ -174,7 +188,7 @@ class Coordinator:
         return bool(ready) and all(not s.parts and now - s.idle_since > _IDLE_S for s in ready)
 
 
-def start_coordinator(engines: int) -> ray.actor.ActorHandle[Coordinator]:
+def start_coordinator(engines: int) -> Any:
     """Start the coordinator of a run with so many engines, on the driver's node."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

@@ -17,6 +17,9 @@ from recaption.sample import Caption, Hints, Part, Rejection, Request, Sample, S
 if TYPE_CHECKING:
     from recaption.decode import PreparedImage
 
+HANDED_BACK = "handed back: "
+"""The start of a fault after which another pass should take the part: it is not the part's own."""
+
 
 class _Row:
     """To and from a row of Ray Data; the payload is only ever our own processes' pickle."""

@@ -8,7 +8,7 @@ part. The corpus's commit records, not Ray, say what is done: a pass that ends w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,8 @@ def _run(
     tally: Tally,
     progress: Progress,
 ) -> Summary:
-    state, deaths, timeline = "complete", 0, []
+    state, deaths = "complete", 0
+    timeline: list[tuple[float, int]] = []
     first = tasks()
     if first:
         with runtime.session():
@@ -98,8 +99,8 @@ def _run(
                     _run_passes(job, first, tasks, committed, tally, coordinator, engines)
                 except KeyboardInterrupt:
                     state = "stopped"
-            deaths = ray.get(coordinator.snapshot.remote()).deaths
-            timeline = ray.get(coordinator.timeline.remote())
+            deaths = _ask(coordinator.snapshot).deaths
+            timeline = _ask(coordinator.timeline)
     if state == "complete" and tally.failed:
         state = "incomplete"
     summary = tally.close(job, state, deaths, timeline)
@@ -128,8 +129,8 @@ def _run_passes(
         if not tasks:
             return
         log.warning("pass %d ended with %d shards unfinished", number, len(tasks))
-        engines = engines.without(ray.get(coordinator.snapshot.remote()).lost)
-        ray.get(coordinator.new_pass.remote(engines.replicas))
+        engines = engines.without(_ask(coordinator.snapshot).lost)
+        _ask(coordinator.new_pass, engines.replicas)
     for task in tasks:
         tally.failed.setdefault(task.shard.name, "lost to crashes of its workers; see Ray's logs")
 
@@ -138,7 +139,7 @@ def caption(
     job: Job, tasks: list[ShardTask], coordinator: Any, engines: runtime.EnginePlan
 ) -> Iterator[Receipt]:
     """Stream shards through the pipeline; yield a receipt per part as it is committed."""
-    whole_parts = {"batch_size": None, "batch_format": "pyarrow"}
+    whole_parts: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}
     with runtime.data_context():
         receipts = (
             ray.data.from_items(list(range(len(tasks))), override_num_blocks=len(tasks))
@@ -156,7 +157,8 @@ def caption(
             )
             .map_batches(_writer(job.made_by), num_cpus=runtime.WRITE_CPUS, **whole_parts)
         )
-        for block in receipts.iter_batches(prefetch_batches=0, **whole_parts):
+        blocks: Iterable[Any] = receipts.iter_batches(prefetch_batches=0, **whole_parts)
+        for block in blocks:
             for i in range(block.num_rows):
                 yield Receipt.from_row(block.slice(i, 1))
 
@@ -168,13 +170,13 @@ def _reader(
         listed = ray.get(tasks)
         for index in block["item"].to_pylist():
             shard = listed[index].shard
-            starts = ray.get(coordinator.begin_reading.remote(shard.name))
+            starts = _ask(coordinator.begin_reading, shard.name)
             if starts >= _READ_STARTS:
                 why = f"{HANDED_BACK}the worker died {starts} times while it read this shard"
                 yield PreparedPart(shard, Part(shard.name, 0), fault=why).to_row()
             else:
                 yield from (part.to_row() for part in listed[index].parts(preparer))
-            ray.get(coordinator.end_reading.remote(shard.name))
+            _ask(coordinator.end_reading, shard.name)
 
     return read
 
@@ -184,6 +186,11 @@ def _writer(made_by: Provenance) -> Callable[[pa.Table], pa.Table]:
         return commit_part(CaptionedPart.from_row(block), made_by).to_row()
 
     return write
+
+
+def _ask(method: Any, *arguments: object) -> Any:
+    """Call the coordinator and wait for its answer."""
+    return ray.get(method.remote(*arguments))
 
 
 def _is_broken(shard: Shard, tally: Tally) -> bool:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
-from recaption import keyed
 from recaption.job import Job
-from recaption.parts import PreparedSample
-from recaption.sample import Sample, Shard
-from recaption.sources import read_parts
+from recaption.probe import count_images, probe_some
 from recaption.status import read_runs
 
-_PROBED = 3
-_MEMBER = 768  # bytes of a tar's header, and of the padding on average, of one member
 _CHARS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The size of a job. Counts of what is not listed are estimates from the probe.
+    """The size of what is left of a job. Counts of what is not listed are estimates of the probe.
 
-    `prompt_tokens` counts text, not the image; `caption_tokens` is the most it can be.
-    `images_per_second` is of one engine, as measured or given; None: not known.
+    `faults` are of shards that could not be read. `prompt_tokens` counts text, not the image;
+    `caption_tokens` is the most it can be. `images_per_second` is of one engine, as measured or
+    given; None: not known.
     """
 
     shards: int
@@ -38,6 +31,7 @@ class Plan:
     prompt_tokens: int
     caption_tokens: int
     images_per_second: float | None
+    faults: tuple[str, ...] = ()
 
     @property
     def engine_hours(self) -> float | None:
@@ -48,10 +42,12 @@ class Plan:
 
 def make_plan(job: Job, images_per_second: float | None = None) -> Plan:
     """Estimate a job. Reads the first part of up to three shards; writes nothing."""
-    pending = job.pending(job.ledger.committed())
-    probes = [_probe(job, shard) for shard in _choose(pending, job.recipe.seed)]
+    committed = job.ledger.committed()
+    pending = job.pending(committed)
+    probes = probe_some(job, pending)
     samples = [s for probe in probes for s in probe.samples]
-    images = _count_images(pending, probes)
+    done = sum(len(committed.of(s.name)) for s in pending) * job.recipe.source.part_samples
+    images = max(0, count_images(pending, probes) - done)
     requests = [r for s in samples for r in s.requests]
     asked = sum(1 for s in samples if s.requests)
     chars = sum(len(r.prompt) for r in requests) / max(1, asked)
@@ -69,6 +65,7 @@ def make_plan(job: Job, images_per_second: float | None = None) -> Plan:
         prompt_tokens=int(images * chars / _CHARS_PER_TOKEN),
         caption_tokens=images * per_image * job.recipe.sampling.max_tokens,
         images_per_second=images_per_second or _measured_rate(job),
+        faults=tuple(probe.fault for probe in probes if probe.fault),
     )
 
 
@@ -82,6 +79,7 @@ def describe_plan(plan: Plan, price: float | None) -> list[str]:
         f"requests  about {plan.requests:,} for {plan.captions:,} captions",
         f"tokens    about {plan.prompt_tokens:,} of prompt text, at most"
         f" {plan.caption_tokens:,} of captions",
+        *(f"BROKEN    {fault}" for fault in plan.faults),
     ]
     hours = plan.engine_hours
     if hours is None:
@@ -90,53 +88,6 @@ def describe_plan(plan: Plan, price: float | None) -> list[str]:
     if price is not None:
         lines.append(f"cost      {hours * price:,.2f} at {price:g} per engine-hour")
     return lines
-
-
-def _choose(shards: Sequence[Shard], seed: int) -> list[Shard]:
-    return sorted(shards, key=lambda s: keyed.digest("probe", seed, s.name))[:_PROBED]
-
-
-@dataclass(frozen=True, slots=True)
-class _Probe:
-    """The first part of a shard; `is_whole` if it is all of it; `bytes` as it takes in a tar."""
-
-    shard: Shard
-    is_whole: bool
-    samples: list[PreparedSample]
-    bytes: int
-
-
-def _probe(job: Job, shard: Shard) -> _Probe:
-    for read in islice(read_parts(shard, job.recipe.source), 1):
-        samples = [job.preparer.sample(s) for s in read.samples]
-        size = sum(_bytes_in_tar(s) for s in read.samples)
-        return _Probe(shard, read.part.is_last, samples, size)
-    raise AssertionError("a shard has at least one part")
-
-
-def _bytes_in_tar(sample: Sample) -> int:
-    texts = [v if isinstance(v, str) else json.dumps(v) for v in sample.fields.values()]
-    sizes = [len(sample.image or b""), *(len(text.encode("utf-8", "replace")) for text in texts)]
-    return sum(_MEMBER + size for size in sizes)
-
-
-def _count_images(shards: list[Shard], probes: list[_Probe]) -> int:
-    """Count whole shards as read, and the rest by bytes per image or by the mean of the probes."""
-    known = {p.shard.name: len(p.samples) for p in probes if p.is_whole}
-    rest = [s for s in shards if s.name not in known]
-    probed = sum(len(p.samples) for p in probes)
-    if not rest or not probed:
-        return sum(known.values())
-    per_image = _bytes_per_image(probes, probed)
-    counts = [s.size / per_image if s.size else probed / len(probes) for s in rest]
-    return sum(known.values()) + round(sum(counts))
-
-
-def _bytes_per_image(probes: list[_Probe], probed: int) -> float:
-    whole = [p for p in probes if p.is_whole and p.shard.size]
-    if whole:
-        return sum(p.shard.size or 0 for p in whole) / sum(len(p.samples) for p in whole)
-    return sum(p.bytes for p in probes) / probed
 
 
 def _measured_rate(job: Job) -> float | None:

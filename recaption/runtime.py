@@ -46,19 +46,21 @@ class EnginePlan:
 def plan_engines(config: EngineConfig, read_cpus: float) -> EnginePlan:
     """Fit a recipe's engines into the cluster. Raises RecipeError where they do not fit."""
     total = float(ray.cluster_resources().get("GPU", 0))
-    gpus = config.num_gpus
-    if gpus == "auto":
+    if config.num_gpus == "auto":
         tensor_parallel = int(config.args.get("tensor_parallel_size", 1))
         gpus = float(tensor_parallel) if config.kind == "vllm" and total else 0.0
+    else:
+        gpus = config.num_gpus
     if gpus > total:
         raise RecipeError(
             f"engine.num_gpus: an engine needs {gpus:g} GPUs, the cluster has {total:g}; set"
             " engine.num_gpus or tensor_parallel_size lower, or add nodes"
         )
-    replicas = config.replicas
-    if replicas == "auto":
+    if config.replicas == "auto":
         replicas = max(1, int(total // gpus)) if gpus else 1
-    elif gpus and replicas * gpus > total:
+    else:
+        replicas = config.replicas
+    if gpus and replicas * gpus > total:
         raise RecipeError(
             f"engine.replicas: {replicas} engines of {gpus:g} GPUs need {replicas * gpus:g}, the"
             f" cluster has {total:g}; set engine.replicas=auto"

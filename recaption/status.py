@@ -64,15 +64,28 @@ def read_runs(corpus: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     ended: list[dict[str, Any]] = []
     live: list[dict[str, Any]] = []
     for name in sorted(storage.list_names(folder)):
-        if not name.endswith(".json"):
+        run = _read_run(storage.join(folder, name)) if name.endswith(".json") else None
+        if run is None:
             continue
-        run = json.loads(storage.read_bytes(storage.join(folder, name)))
         if not name.endswith(LIVE):
             ended.append(run)
         elif time.time() - float(run["time"]) < _ALIVE_S:
             live.append(run)
     done = {run["run_id"] for run in ended}
     return ended, [run for run in live if run["run_id"] not in done]
+
+
+def _read_run(url: str) -> dict[str, Any] | None:
+    """Return what a file tells of a run; None if it is gone since it was listed."""
+    try:
+        run: dict[str, Any] = json.loads(storage.read_bytes(url))
+    except storage.StorageError as e:
+        if e.trouble is storage.Trouble.MISSING:
+            return None
+        raise
+    except ValueError as e:
+        raise storage.StorageError(f"{url}: not the summary of a run: {e}; delete it") from e
+    return run
 
 
 def describe_status(corpus: str, fingerprint: str, status: Status) -> list[str]:

@@ -46,7 +46,9 @@ def make_corpus(
         for receipt in _commit(job, prepared, answer, parts):
             tally.add(receipt)
     if parts is None:
-        write_summary(tally.close(job, "complete", engine_deaths=0))
+        requests = tally.read * len(job.recipe.caption.styles)
+        timeline = [(0.0, 0), (tally.seconds, requests)]
+        write_summary(tally.close(job, "complete", engine_deaths=0, timeline=timeline))
     return job
 
 

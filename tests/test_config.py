@@ -86,7 +86,10 @@ WRONG = [
     (["engine.replicas=many"], "engine.replicas: expected a whole number or auto, got 'many'"),
     (["engine.replicas=1.5"], "engine.replicas: expected a whole number or auto, got 1.5"),
     (["engine.num_gpus=lots"], "engine.num_gpus: expected a number or auto, got 'lots'"),
-    (["engine.num_gpus=-1"], "engine.num_gpus: expected greater than or equal to 0 or auto, got -1"),
+    (
+        ["engine.num_gpus=-1"],
+        "engine.num_gpus: expected greater than or equal to 0 or auto, got -1",
+    ),
     # what does not go together
     (["engine.kind=vllm"], "engine.kind=vllm needs engine.model, a name or a path"),
     (["engine.kind=openai", "engine.model=m"], "engine.kind=openai needs engine.url, such as http"),
@@ -159,7 +162,9 @@ def test_overrides_change_nothing_else() -> None:
     before = yaml.safe_dump(SMALL)
     changed = apply_overrides(SMALL, ["source.part_samples=3", "source.part_samples=4"])
     assert changed["source"] == {"path": "shards", "part_samples": 4}, "the last one counts"
-    assert {k: changed[k] for k in ("engine", "corpus")} == {k: SMALL[k] for k in ("engine", "corpus")}
+    assert {k: changed[k] for k in ("engine", "corpus")} == {
+        k: SMALL[k] for k in ("engine", "corpus")
+    }
     assert yaml.safe_dump(SMALL) == before, "the recipe given is not touched"
 
 
@@ -234,9 +239,18 @@ def test_the_recipes_of_this_repository_are_suggested(monkeypatch: pytest.Monkey
     "overrides",
     [
         [],
-        ["source.path=[a, b]", "source.dataset='2024'", "engine.revision='1e5'", "engine.model='on'"],
+        [
+            "source.path=[a, b]",
+            "source.dataset='2024'",
+            "engine.revision='1e5'",
+            "engine.model='on'",
+        ],
         ["engine.num_gpus=0.5", "engine.replicas=3", "caption.samples=4", "seed=-5"],
-        ["engine.args={a: [1, {b: null}], c: 'ü'}", "source.root=~/x y", "sampling.temperature=1e-1"],
+        [
+            "engine.args={a: [1, {b: null}], c: 'ü'}",
+            "source.root=~/x y",
+            "sampling.temperature=1e-1",
+        ],
     ],
 )
 def test_a_written_recipe_reads_the_same(tmp_path: Path, overrides: list[str]) -> None:
@@ -255,7 +269,10 @@ def test_a_recipe_cannot_be_changed_after_it_was_checked() -> None:
 
 AGAINST_THE_WORLD = [
     (["caption.styles=[shrt]"], "caption.styles: no style 'shrt', did you mean short? (styles: "),
-    (["engine.args.fail_onn=[a]"], "engine.args.fail_onn: echo has no such argument, did you mean "),
+    (
+        ["engine.args.fail_onn=[a]"],
+        "engine.args.fail_onn: echo has no such argument, did you mean ",
+    ),
     (["engine.kind=vllm", "engine.model=./nowhere"], "engine.model: no such folder ./nowhere"),
     (["engine.kind=vllm", "engine.model={tmp}"], "has no config.json: not a checkpoint"),
     (["caption.templates={tmp}/none"], "caption.templates: expected a folder of STYLE.j2 files"),

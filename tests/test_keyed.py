@@ -23,7 +23,9 @@ KNOWN = [
 
 
 @pytest.mark.parametrize(("key", "hexed", "number", "share"), KNOWN)
-def test_values_never_change(key: tuple[object, ...], hexed: str, number: int, share: float) -> None:
+def test_values_never_change(
+    key: tuple[object, ...], hexed: str, number: int, share: float
+) -> None:
     assert keyed.hexdigest(*key) == hexed
     assert keyed.integer(*key, bits=48) == number
     assert keyed.uniform(*key) == share

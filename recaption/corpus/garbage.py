@@ -1,4 +1,4 @@
-"""What killed runs leave behind: data files that no commit record names, unfinished local writes."""
+"""What killed runs leave behind: data files that no commit record names, unfinished writes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ def find_garbage(corpus: str) -> list[str]:
     ]
     for version in list_versions(corpus):
         ledger = Ledger(corpus, version)
+        # Files first: one whose record comes while we look must not seem to have none.
+        files = [
+            f"{folder}/{name}"
+            for folder in ("captions", "rejects")
+            for name in storage.list_names(storage.join(ledger.folder, folder))
+            if not storage.is_temporary(name)
+        ]
         named = {f for r in ledger.records() for f in (r.captions_file, r.rejects_file)}
-        for folder in ("captions", "rejects"):
-            for name in storage.list_names(storage.join(ledger.folder, folder)):
-                file = f"{folder}/{name}"
-                if file not in named and not storage.is_temporary(name):
-                    found.append(ledger.data_url(file))
+        found += [ledger.data_url(file) for file in files if file not in named]
     return found
 
 
@@ -33,6 +36,7 @@ def remove_garbage(corpus: str) -> int:
     """Remove a corpus's garbage; return how many files. Raises StorageError while a run is live."""
     from recaption.status import read_runs
 
+    read_manifest(corpus)
     live = read_runs(corpus)[1]
     if live:
         raise storage.StorageError(

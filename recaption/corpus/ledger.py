@@ -1,12 +1,12 @@
 """The ledger: which parts are committed.
 
-    CORPUS/corpus.json                                  data set, root, part size: fixed at the start
-    CORPUS/recipes/FINGERPRINT.yaml                     the recipe of each version
+    CORPUS/corpus.json                              data set, root, part size: fixed at the start
+    CORPUS/recipes/FINGERPRINT.yaml                 the recipe of each version
     CORPUS/versions/FINGERPRINT/captions/PART.ATTEMPT.parquet
     CORPUS/versions/FINGERPRINT/rejects/PART.ATTEMPT.parquet
-    CORPUS/versions/FINGERPRINT/commits/PART.json       PART.last.json for the end of a shard,
-                                                        PART.retry-01.json for replayed rejects
-    CORPUS/runs/RUN.json                                one summary per run
+    CORPUS/versions/FINGERPRINT/commits/PART.json   PART.last.json for the end of a shard,
+                                                    PART.retry-01.json for replayed rejects
+    CORPUS/runs/RUN.json                            one summary per run
 
 A part exists once its commit record does. The record is put last, if absent, and names its data
 files, whose names hold the attempt: two attempts at a part never write the same file, the first
@@ -138,8 +138,14 @@ class Ledger:
         return storage.put_if_absent(self._record_url(record.part, record.retry), data)
 
     def read(self, part: Part, retry: int = 0) -> CommitRecord:
-        """Read a part's record."""
-        return CommitRecord(**json.loads(storage.read_bytes(self._record_url(part, retry))))
+        """Read a part's record. Raises StorageError, also where it is damaged."""
+        url = self._record_url(part, retry)
+        try:
+            return CommitRecord(**json.loads(storage.read_bytes(url)))
+        except storage.StorageError:
+            raise
+        except (ValueError, TypeError) as e:
+            raise storage.StorageError(f"{url}: not a commit record of this format: {e}") from e
 
     def records(self, parts: Committed | None = None) -> Iterator[CommitRecord]:
         """Read all records, a part's first one before its replays."""

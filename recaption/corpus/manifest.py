@@ -6,10 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-import yaml
-
 from recaption import storage
-from recaption.config import Recipe, RecipeError, parse_recipe, to_yaml
+from recaption.config import Recipe, RecipeError, nearest, parse_recipe, parse_yaml, to_yaml
 
 FORMAT = 1
 
@@ -77,8 +75,8 @@ def recipe_url(corpus: str, fingerprint: str) -> str:
 
 def read_recipe(corpus: str, fingerprint: str) -> Recipe:
     """Read the recipe that made a version."""
-    text = storage.read_bytes(recipe_url(corpus, fingerprint))
-    return parse_recipe(yaml.safe_load(text), name=recipe_url(corpus, fingerprint))
+    url = recipe_url(corpus, fingerprint)
+    return parse_recipe(parse_yaml(storage.read_bytes(url), url), name=url)
 
 
 def pick_version(corpus: str, fingerprint: str = "") -> str:
@@ -91,6 +89,11 @@ def pick_version(corpus: str, fingerprint: str = "") -> str:
     matches = [v for v in versions if fingerprint and v.startswith(fingerprint)]
     if len(matches) == 1:
         return matches[0]
+    if fingerprint and not matches:
+        close = nearest(fingerprint, versions)
+        raise RecipeError(
+            f"{corpus}: no version {fingerprint!r}{close} (versions: {', '.join(versions)})"
+        )
     raise RecipeError(
         f"{corpus}: has {len(versions)} versions, name one with --version: {', '.join(versions)}"
     )

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 from recaption import storage
-from recaption.corpus.ledger import Committed, CommitRecord, Ledger
+from recaption.corpus.ledger import CommitRecord, Committed, Ledger
 from recaption.corpus.manifest import Manifest, pick_version, read_manifest
 from recaption.corpus.schema import CAPTIONS, REJECTS
 from recaption.sample import Part
+from recaption.storage.paths import local_path
 
 
 class CorpusReader:
@@ -38,10 +39,11 @@ class CorpusReader:
     def records(self, part: Part | None = None) -> list[CommitRecord]:
         """Return the commit records of a part, or of all, replays after what they replay."""
         found = self.committed()
-        if part is not None:
-            retries = found.retries.get((part.shard, part.index), 0)
-            return [self.ledger.read(part, retry) for retry in range(retries + 1)]
-        return list(self.ledger.records(found))
+        if part is None:
+            return list(self.ledger.records(found))
+        listed = Part(part.shard, part.index, found.last.get(part.shard) == part.index)
+        retries = found.retries.get((part.shard, part.index), 0)
+        return [self.ledger.read(listed, retry) for retry in range(retries + 1)]
 
     def captions(self, records: Iterable[CommitRecord] | None = None) -> pa.Table:
         """Return the captions of these commits (default: all) as one table, see CAPTIONS."""
@@ -94,7 +96,7 @@ class CorpusReader:
 def _arrow_paths(urls: list[str]) -> tuple[Any, list[str]]:
     """Return an Arrow file system and the paths on it."""
     if not urls or not storage.is_remote(urls[0]):
-        return pafs.LocalFileSystem(), urls
+        return pafs.LocalFileSystem(), [local_path(url) for url in urls]
     filesystem, _ = url_to_fs(urls[0])
     paths = [url.split("://", 1)[1] for url in urls]
     return pafs.PyFileSystem(pafs.FSSpecHandler(filesystem)), paths

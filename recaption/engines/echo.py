@@ -1,8 +1,9 @@
 """A captioner without a model: deterministic, and made to misbehave on demand.
 
 Its caption is a function of image, prompt and seed. `engine.args` tell it to be slow or to fail:
-`delay_s` (of each request), `boot_delay_s`, `boot_fails` (an error message), `fail_on` and
-`die_on` (lists of sample ids), `hang_on`, `exit_on` (kills the whole process).
+`delay_s` (of each request), `boot_delay_s`, `boot_fails` (an error message), `boot_fails_once_at`
+(a path: the boot that creates this file fails), and lists of sample ids: `fail_on`, `hang_on`,
+`die_on` (the engine is dead from then on), `exit_on` (kills the whole process).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import asyncio
 import os
 import signal
 from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
 from recaption import __version__, keyed
 from recaption.config import EngineConfig, RecipeError, SamplingConfig, nearest
@@ -28,6 +31,7 @@ class EchoArgs:
     delay_s: float = 0.0
     boot_delay_s: float = 0.0
     boot_fails: str = ""
+    boot_fails_once_at: str = ""
     fail_on: tuple[str, ...] = ()
     die_on: tuple[str, ...] = ()
     hang_on: tuple[str, ...] = ()
@@ -42,7 +46,10 @@ def echo_args(config: EngineConfig) -> EchoArgs:
             raise RecipeError(
                 f"engine.args.{name}: echo has no such argument{nearest(name, known)}"
             )
-    return EchoArgs(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.args.items()})
+    given: dict[str, Any] = {}
+    for name, value in config.args.items():
+        given[name] = tuple(value) if isinstance(value, list) else value
+    return EchoArgs(**given)
 
 
 class EchoEngine:
@@ -61,6 +68,8 @@ class EchoEngine:
         await asyncio.sleep(engine._args.boot_delay_s)
         if engine._args.boot_fails:
             raise EngineBootError(engine._args.boot_fails)
+        if engine._args.boot_fails_once_at and _create(engine._args.boot_fails_once_at):
+            raise EngineBootError("the echo engine was told to fail once")
         return engine
 
     async def answer(self, job: Job) -> list[Caption]:
@@ -87,6 +96,14 @@ class EchoEngine:
     async def close(self) -> None:
         """Nothing to let go."""
         self._alive = False
+
+
+def _create(path: str) -> bool:
+    try:
+        Path(path).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _caption(image: bytes, prompt: str, style: str, seed: int) -> Caption:

@@ -199,6 +199,7 @@ class _Trial:
 
     async def take(self, trouble: Trouble) -> None:
         """Find out whose fault it is. Raises RequestFailed if the request's, or EngineDied."""
+        log.info("%s: %s", self.server.url, trouble)
         self.failures += trouble.was_sent
         if trouble.was_sent and trouble.is_answer and self.failures < _FAILURES:
             return

@@ -92,7 +92,7 @@ class Server:
     def doubt(self, trouble: Trouble) -> None:
         """Close the gate until the server has passed a check."""
         self._not_before = max(self._not_before, time.monotonic() + trouble.wait_s)
-        if self._recovery is None or self._recovery.done():
+        if not self._is_closed and (self._recovery is None or self._recovery.done()):
             self._last_trouble = str(trouble)
             self._recovery = asyncio.create_task(self._recover())
 

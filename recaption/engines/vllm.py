@@ -36,8 +36,8 @@ class VllmEngine:
         import vllm
 
         self._llm = llm
-        self._sampling = _sampling_arguments(sampling)
-        self._prompt = _chat_prompt(llm)
+        self._sampling = sampling_arguments(sampling)
+        self._prompt = chat_prompt(llm.vllm_config)
         self.info = EngineInfo("vllm", vllm.__version__, config.model, config.revision)
         running = llm.vllm_config.scheduler_config.max_num_seqs
         # Enough that the next request waits, processed, when one of the running ones ends.
@@ -142,21 +142,22 @@ def _start(config: EngineConfig) -> Any:
     return AsyncLLM.from_engine_args(AsyncEngineArgs(**engine_arguments(config)))
 
 
-def _sampling_arguments(sampling: SamplingConfig) -> dict[str, Any]:
+def sampling_arguments(sampling: SamplingConfig) -> dict[str, Any]:
+    """Return the keyword arguments of vLLM's SamplingParams, but for n, seed and output kind."""
     return sampling.model_dump() | {
         "logprobs": 0,  # the sampled token's own: for the mean log-probability
         "skip_special_tokens": True,
     }
 
 
-def _chat_prompt(llm: Any) -> Callable[[str], str]:
+def chat_prompt(vllm_config: Any) -> Callable[[str], str]:
     """Return the function that puts a prompt behind the image in the model's chat template.
 
     The template is rendered once with a marker in the place of the text.
     """
     from transformers import AutoProcessor
 
-    config = llm.vllm_config.model_config
+    config = vllm_config.model_config
     processor = AutoProcessor.from_pretrained(
         config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
     )

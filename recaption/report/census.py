@@ -7,6 +7,7 @@ of that many is counted, and the counts are scaled up: `Census.is_exact` says so
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -56,8 +57,11 @@ class Census:
         return self.counted == self.parts
 
     def scaled(self, count: int) -> int:
-        """Return a count of the counted parts as an estimate for all of them."""
-        return count if self.is_exact else round(count * self.parts / max(1, self.counted))
+        """Return a count of the counted parts, or an estimate for all of them in four digits."""
+        if self.is_exact or not count:
+            return count
+        estimate = round(count * self.parts / self.counted)
+        return round(estimate, 3 - math.floor(math.log10(estimate)))
 
 
 def take_census(reader: CorpusReader, looked_into: int, seed: int) -> Census:

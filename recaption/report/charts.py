@@ -16,7 +16,7 @@ WIDTH = 330
 _LEFT, _RIGHT = 1, 1
 _ROW, _BARS = 74, 40  # height of a histogram's row, and of the bars in it
 _LINE = 27
-_MOST_BINS = 42
+_FEWEST_BINS, _MOST_BINS = 9, 42
 
 Floats = NDArray[np.float64]
 
@@ -71,11 +71,14 @@ def scatter(sizes: Sequence[tuple[int, int]]) -> Markup:
 def bin_edges(values: Floats, is_whole: bool) -> Floats:
     """Return the edges of equal bins of a round width, without the outermost half percents."""
     low, high = np.percentile(values, (0.5, 99.5)) if len(values) > 200 else _ends(values)
-    step = nice_step((high - low) / _MOST_BINS)
+    step = nice_step((high - low) / _MOST_BINS) if high > low else 0.02
     if is_whole:
         step = max(1.0, math.ceil(step))
     first, last = math.floor(low / step), math.floor(high / step) + 1
-    return np.arange(first, last + 1) * step
+    bins = max(_FEWEST_BINS, last - first)
+    start = first - (bins - last + first) // 2
+    start = max(0, start) if low >= 0 else start
+    return np.arange(start, start + bins + 1) * step
 
 
 def nice_step(rough: float) -> float:

@@ -21,9 +21,10 @@ from recaption.corpus.reader import CorpusReader
 from recaption.report.cards import Card, Reject
 from recaption.report.census import Census, take_census
 from recaption.report.examples import RejectKind, look_into_captions, look_into_rejects
-from recaption.report.measure import Measures
+from recaption.report.measure import MadeBy, Measures
 from recaption.report.pictures import Picture, Wanted, load_pictures
 from recaption.report.runs import Runs, read_runs
+from recaption.storage.paths import shown
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def gather(corpus: str, samples: int, version: str, seed: int) -> Findings:
     """Look into a version of a corpus. Raises RecipeError where there is no such thing."""
     manifest = read_manifest(corpus)
     versions = tuple(list_versions(corpus))
-    found = Findings(corpus, manifest.dataset, manifest.created, versions=versions)
+    found = Findings(shown(corpus), manifest.dataset, manifest.created, versions=versions)
     if not versions:
         return found
     reader = CorpusReader(corpus, version)
@@ -83,6 +84,10 @@ def gather(corpus: str, samples: int, version: str, seed: int) -> Findings:
     looked_into = max(PARTS, min(_MORE_PARTS, 2 * samples // manifest.part_samples))
     found.census = take_census(reader, looked_into, seed)
     _look_into(reader, found, samples, seed)
+    if recipe and not found.measures.made_by:
+        engine = recipe.engine
+        asked = MadeBy(engine.model or engine.kind, engine.revision, engine.kind, "")
+        found.measures.made_by.add(asked)
     source = recipe.source if recipe else None
     wanted = {w.sample_id: w for w in _wanted(found)}
     found.pictures = load_pictures(wanted.values(), source, manifest.root)
@@ -111,8 +116,8 @@ def _read_recipe(corpus: str, fingerprint: str) -> tuple[str, Recipe | None]:
     text = storage.read_bytes(url).decode("utf-8", "replace")
     try:
         data = yaml.safe_load(text)
-        shown = yaml.safe_dump(_without_secrets(data), sort_keys=False, allow_unicode=True)
-        return shown, parse_recipe(data, name=url)
+        printed = yaml.safe_dump(_without_secrets(data), sort_keys=False, allow_unicode=True)
+        return printed, parse_recipe(data, name=url)
     except (yaml.YAMLError, RecipeError, ValueError) as error:
         log.warning("the report shows no images: %s", error)
         return f"# cannot be read by this program: {error}", None
@@ -120,6 +125,8 @@ def _read_recipe(corpus: str, fingerprint: str) -> tuple[str, Recipe | None]:
 
 def _without_secrets(value: object) -> object:
     """Return a recipe's data with tokens and passwords blanked: pages are passed on."""
+    if isinstance(value, str):
+        return shown(value)
     if isinstance(value, dict):
         return {
             k: "(not shown)" if v and _SECRET.search(str(k)) else _without_secrets(v)

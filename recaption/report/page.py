@@ -122,7 +122,6 @@ def _charts(found: Findings) -> list[Chart]:
     by_style = {style: m.styles.get(style, StyleMeasures()) for style in found.styles}
     images = sum(m.captions_per_image.values())
     per_image = {_captions(n): c for n, c in sorted(m.captions_per_image.items())}
-    sizes = sorted(m.sizes, key=lambda s: keyed.digest("report", "size", *s))
     logprobs = {style: one.logprobs for style, one in by_style.items()}
     drawn = [
         Chart("Length", "words", charts.histograms({s: o.words for s, o in by_style.items()})),
@@ -131,7 +130,7 @@ def _charts(found: Findings) -> list[Chart]:
         Chart("How captions ended", "", _top(m.finish_reasons, m.captions)),
         Chart("How captions begin", "first three words", _top(m.openings, m.captions)),
         Chart("Captions per image", "", _top(per_image, images)),
-        Chart("Image sizes", "width → and height ↑ in pixels", charts.scatter(sizes[:_SIZES])),
+        Chart("Image sizes", "width → and height ↑ in pixels", charts.scatter(_some(m.sizes))),
         Chart("Image formats", "", _top(m.formats, images)),
     ]
     return [chart for chart in drawn if chart.svg]
@@ -145,26 +144,38 @@ def _top(counts: Mapping[str, int], total: int) -> Markup:
     return charts.bars(shown, total) if shown else Markup("")
 
 
+def _some(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Choose `_SIZES` sizes by key; the same ones in whatever order they come."""
+    ranked = sorted(sizes)
+    order = sorted(range(len(ranked)), key=lambda i: keyed.digest("report", "size", i))
+    return [ranked[i] for i in order[:_SIZES]]
+
+
 def _captions(count: int) -> str:
     return f"{count} caption" if count == 1 else f"{count} captions"
 
 
 def _state(found: Findings) -> str:
     """Say what is missing in the corpus; "" where nothing is."""
-    census, runs = found.census, found.runs.newest
     if not found.versions:
         return "This corpus is empty: it was opened, but no recipe has written to it yet."
-    if not census.parts:
-        return "No part has been committed yet: the first run is under way, or it ended before."
+    if not found.census.parts:
+        return _unfinished(found) + " No part has been committed yet."
+    no_captions = "" if found.captions else "There is no caption: every image was rejected."
+    return " ".join(filter(None, (_unfinished(found), no_captions)))
+
+
+def _unfinished(found: Findings) -> str:
+    census, runs = found.census, found.runs.newest
+    if found.runs.under_way:
+        return f"A run is under way {found.runs.under_way}"
     if not runs:
-        return "No run has ended in order yet: this is what was committed so far."
+        return "No run has ended in order yet: this is what is there so far."
     if runs[0].state != "complete":
         failed = f", {runs[0].failed_parts:,} parts failed" if runs[0].failed_parts else ""
-        return f"The newest run ended {runs[0].state}{failed}: the same command again continues it."
+        return f"The newest run is {runs[0].state}{failed}: the same command again continues it."
     if census.unfinished_shards:
         return f"{census.unfinished_shards:,} shards are unfinished: a run is under way or broke."
-    if not census.captions:
-        return "There is no caption in this corpus: every image was rejected, see below."
     return ""
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from recaption import storage
+from recaption.status import LIVE
 
 SHOWN = 25
 """Runs that the page lists, the newest."""
+
+_ALIVE_S = 90.0  # since a run's last sign of life, as `recaption status` has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +46,44 @@ class Runs:
     newest: tuple[Run, ...] = ()
     unreadable: tuple[str, ...] = ()
     is_cut: bool = False
+    under_way: str = ""
+    """What the run that is at work tells of itself."""
 
     @property
-    def best_rate(self) -> float:
-        """Images per second of the run that read the most images."""
+    def rate(self) -> float:
+        """Images per second, without start and end, of the run that read the most images."""
         return max(self.newest, key=lambda r: r.read).images_per_second if self.newest else 0.0
 
 
 def read_runs(corpus: str, fingerprint: str) -> Runs:
     """Read the summaries of a version's newest runs; one that cannot be read is named, no more."""
     folder = storage.join(corpus, "runs")
-    names = sorted((n for n in storage.list_names(folder) if n.endswith(".json")), reverse=True)
+    listed = sorted((n for n in storage.list_names(folder) if n.endswith(".json")), reverse=True)
+    names = [name for name in listed if not name.endswith(LIVE)]
+    live = next((name for name in listed if name.endswith(LIVE)), "")
+    under_way = _under_way(storage.join(folder, live)) if live else ""
     runs: list[Run] = []
     unreadable: list[str] = []
     for at, name in enumerate(names):
         if len(runs) == SHOWN or at == 8 * SHOWN:
-            return Runs(tuple(runs), tuple(unreadable), is_cut=True)
+            return Runs(tuple(runs), tuple(unreadable), is_cut=True, under_way=under_way)
         try:
             data = json.loads(storage.read_bytes(storage.join(folder, name)))
             if data["fingerprint"] == fingerprint:
                 runs.append(_run(data))
         except (ValueError, TypeError, KeyError):
             unreadable.append(name)
-    return Runs(tuple(runs), tuple(unreadable))
+    return Runs(tuple(runs), tuple(unreadable), under_way=under_way)
+
+
+def _under_way(url: str) -> str:
+    """Return the line of a run that gave a sign of life lately, or ""."""
+    try:
+        beat = json.loads(storage.read_bytes(url))
+        is_alive = time.time() - float(beat["time"]) < _ALIVE_S
+        return f"on {beat['host']}: {beat['line']}" if is_alive else ""
+    except (ValueError, TypeError, KeyError):
+        return ""  # it has ended just now
 
 
 def _run(data: dict[str, Any]) -> Run:

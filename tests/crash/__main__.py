@@ -37,7 +37,9 @@ def main() -> None:
     print(f"commands     {outcome.commands} until exit code 0, {outcome.seconds:.0f} s")
     print(f"captions     {len(got)} of {len(expected)}, keys equal: {set(got) == set(expected)}")
     print(f"same text    {equal} of {len(expected)} = {equal / len(expected):.2%}")
-    print(f"run again    {sum(r['retried_requests'] for r in runs)} requests in the runs that ended")
+    print(
+        f"run again    {sum(r['retried_requests'] for r in runs)} requests in the runs that ended"
+    )
     if set(got) != set(expected):
         raise SystemExit(1)
 

@@ -156,8 +156,8 @@ Key = tuple[str, str, str, int]
 
 def read_captions(corpus: str) -> dict[Key, str]:
     """Return a corpus's captions by (sample, region, style, slot). Fails on a doubled one."""
-    table = CorpusReader(corpus).captions().select(
-        ["sample_id", "region", "style", "slot", "caption"]
+    table = (
+        CorpusReader(corpus).captions().select(["sample_id", "region", "style", "slot", "caption"])
     )
     rows = table.to_pylist()
     captions = {(r["sample_id"], r["region"], r["style"], r["slot"]): r["caption"] for r in rows}

@@ -1,4 +1,4 @@
-"""The recipe of the crash tests: rendered images, many small parts, an engine that takes its time."""
+"""The recipe of the crash tests: rendered images, small parts, an engine that takes its time."""
 
 from __future__ import annotations
 

@@ -51,8 +51,14 @@ def texts(captions: Sequence[Caption]) -> list[str]:
 
 
 async def all_texts(engine: CaptionEngine, jobs: Sequence[Job]) -> list[list[str]]:
-    """Answer jobs at once."""
+    """Answer jobs at once; the texts of each."""
     return [texts(captions) for captions in await asyncio.gather(*map(engine.answer, jobs))]
+
+
+async def all_captions(engine: CaptionEngine, jobs: Sequence[Job]) -> list[Caption]:
+    """Answer jobs at once; the captions of all in one list."""
+    answers = await asyncio.gather(*map(engine.answer, jobs))
+    return [caption for captions in answers for caption in captions]
 
 
 class Loop:
@@ -70,12 +76,12 @@ class Loop:
 
 @dataclass
 class InProcess:
-    """vLLM in this process, and what it says of the first photos at temperature 0 and above."""
+    """vLLM in this process, and what it says of 16 photos at temperature 0 and above."""
 
     engine: VllmEngine
     model: Path
-    greedy: list[str]
-    sampled: list[list[str]]
+    greedy: list[Caption]
+    sampled: list[Caption]
 
 
 @pytest.fixture(scope="session")
@@ -101,8 +107,8 @@ def in_process(loop: Loop, random_captioner: Path) -> Iterator[InProcess]:
     engine = loop.run(VllmEngine.boot(config, SAMPLING))
     try:
         greedy = VllmEngine(engine._llm, config, GREEDY)
-        of_each = loop.run(all_texts(greedy, [job(i) for i in range(16)]))
-        sampled = loop.run(all_texts(engine, [job(i, n=2) for i in range(16)]))
-        yield InProcess(engine, random_captioner, [t[0] for t in of_each], sampled)
+        of_greedy = loop.run(all_captions(greedy, [job(i) for i in range(16)]))
+        sampled = loop.run(all_captions(engine, [job(i, n=2) for i in range(16)]))
+        yield InProcess(engine, random_captioner, of_greedy, sampled)
     finally:
         loop.run(engine.close())

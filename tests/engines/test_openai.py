@@ -30,7 +30,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config(endpoint: FakeEndpoint, **settings: Any) -> EngineConfig:
-    defaults = {"url": endpoint.url, "model": MODEL, "timeout_s": 10.0}
+    defaults: dict[str, Any] = {"url": endpoint.url, "model": MODEL, "timeout_s": 10.0}
     return EngineConfig(kind="openai", **(defaults | settings))
 
 
@@ -145,7 +145,8 @@ def test_a_server_without_n_is_asked_n_times_from_then_on(manner: str) -> None:
         assert ["n" in body for body in endpoint.bodies] == [True] + 4 * [False]
         assert sorted(body["seed"] for body in endpoint.bodies) == [7, 7, 7, 8, 8]
 
-    play(scenario, **{manner: True})
+    manners: dict[str, Any] = {manner: True}
+    play(scenario, **manners)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from recaption.corpus.export.jsonl import export_jsonl
 from recaption.corpus.export.with_images import export_parquet, export_webdataset
 from recaption.corpus.manifest import read_recipe
 from recaption.corpus.reader import CorpusReader
+from recaption.storage.paths import TEMPORARY_SUFFIX, local_path
 
 __all__ = ["FORMATS", "export_jsonl", "export_parquet", "export_webdataset", "run_export"]
 
@@ -33,21 +35,34 @@ def run_export(
     recipe = read_recipe(reader.corpus, reader.fingerprint)
     source = recipe.source
     if source_path:
-        source = source.model_copy(update={"path": source_path, "root": source_path})
+        source = source.model_copy(update={"path": source_path, "root": ""})
     write = export_webdataset if to == "webdataset" else export_parquet
     return write(reader, source, out, tick), "images"
 
 
 def _write_jsonl(reader: CorpusReader, out: str, tick: Callable[[int], None]) -> int:
     if not storage.is_remote(out):
-        path = Path(out)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            return export_jsonl(reader, file, tick)
+        return _write_local_jsonl(reader, Path(local_path(out)), tick)
     with tempfile.TemporaryFile() as file:
         written = export_jsonl(reader, file, tick)
         file.seek(0)
         storage.write_bytes(out, file.read())
+    return written
+
+
+def _write_local_jsonl(reader: CorpusReader, path: Path, tick: Callable[[int], None]) -> int:
+    """Write beside the target and rename, so that half an export never has its name."""
+    beside = path.with_name(path.name + TEMPORARY_SUFFIX)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            written = export_jsonl(reader, file, tick)
+        beside.replace(path)
+    except OSError as e:
+        raise storage.explain(e, str(path), "write") from e
+    finally:
+        with suppress(OSError):
+            beside.unlink()
     return written
 
 

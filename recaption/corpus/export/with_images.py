@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,17 +16,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recaption import storage
+from recaption import keyed, storage
 from recaption.config import SourceConfig
 from recaption.corpus.ledger import CommitRecord
 from recaption.corpus.reader import CorpusReader
 from recaption.decode import container
+from recaption.job import list_source
 from recaption.sample import Part, Sample, Shard
-from recaption.sources import list_shards, read_parts
+from recaption.sources import read_parts
+from recaption.sources.ids import shard_suffix
 
 Rows = list[dict[str, Any]]
 _SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
-_CONTAINER = re.compile(r"\.(tar|tar\.gz|tgz|parquet)(?=-\d+$)")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -59,15 +62,26 @@ def _export(
     encode: Callable[[list[ExportedSample]], bytes],
     tick: Callable[[int], None],
 ) -> int:
-    shards = {shard.name: shard for shard in list_shards(source)}
+    shards = {shard.name: shard for shard in list_source(source)[1]}
+    names = _plain_names(reader.committed().parts)
     written = 0
     for part, records in reader.iter_parts():
         samples = list(joined(reader, source, shards, part, records))
-        name = _UNSAFE.sub("_", _CONTAINER.sub("", part.name)).strip("_") + suffix
+        name = f"{names[part.shard]}-{part.index:05d}{suffix}"
         storage.write_bytes(storage.join(out, name), encode(samples))
         written += len(samples)
         tick(len(samples))
     return written
+
+
+def _plain_names(shards: Iterable[str]) -> dict[str, str]:
+    """Return a file name for each shard, without folders; a hash where two would be the same."""
+    plain = {s: _UNSAFE.sub("_", s[: len(s) - len(shard_suffix(s))]).strip("_") for s in shards}
+    times = Counter(plain.values())
+    return {
+        shard: name if name and times[name] == 1 else f"{name}-{keyed.hexdigest(shard, length=8)}"
+        for shard, name in plain.items()
+    }
 
 
 def joined(
@@ -79,7 +93,7 @@ def joined(
 ) -> Iterator[ExportedSample]:
     """Yield a part's captioned images with their captions, read again from the shard.
 
-    Raises StorageError or ValueError where the shard cannot be read as it was.
+    Raises StorageError where the shard is not what it was when it was captioned.
     """
     captions: dict[str, Rows] = {}
     for row in reader.captions(records).to_pylist():
@@ -89,6 +103,11 @@ def joined(
     for sample in _samples(source, shards, part):
         rows = captions.pop(sample.sample_id, None)
         if rows and sample.image is not None:
+            if hashlib.sha256(sample.image).hexdigest() != rows[0]["image_sha256"]:
+                raise storage.StorageError(
+                    f"{part.shard}: {sample.sample_id} is not the image that was captioned; was"
+                    " the shard replaced since? Caption it into a new corpus"
+                )
             rows.sort(key=lambda r: (r["region"], r["style"], r["slot"]))
             yield ExportedSample(sample, sample.image, rows)
     if captions:

@@ -1,0 +1,184 @@
+"""The rows of a part: what its samples and their answers become in the corpus's two tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from recaption import safeguards
+from recaption.parts import Answer, CaptionedPart, CaptionedSample
+from recaption.sample import FULL_IMAGE, Caption, Reason, Rejection, Request, Stage
+
+Row = dict[str, Any]
+"""One row of a table, see `schema`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What all captions of a run share, and each row tells."""
+
+    corpus: str
+    dataset: str
+    model: str
+    model_revision: str
+    model_hash: str
+    sampling: str
+    fingerprint: str
+    run_id: str
+
+
+class PartRows:
+    """The rows of a part's two tables, and their counts.
+
+    Each caption that was asked for becomes a row of one of the two. `captioned` and `rejected`
+    count samples, apart from each other: the commit record is refused where they are not `read`.
+    """
+
+    def __init__(self, part: CaptionedPart, made_by: Provenance) -> None:
+        self.captions: list[Row] = []
+        self.rejects: list[Row] = []
+        self.reasons: Counter[str] = Counter()
+        self.captioned = 0
+        self.rejected = 0
+        self.rejected_captions = 0
+        self.retried_requests = 0
+        self.recovered = 0
+        self.read = len(part.samples)
+        self._part = part
+        self._made_by = {
+            "engine": part.engine,
+            "engine_version": part.engine_version,
+            "model": made_by.model,
+            "model_revision": made_by.model_revision,
+            "model_hash": made_by.model_hash,
+            "sampling": made_by.sampling,
+            "fingerprint": made_by.fingerprint,
+            "run_id": made_by.run_id,
+        }
+        self._dataset = made_by.dataset
+        for sample in part.samples:
+            self._add(sample)
+
+    def counts(self) -> dict[str, Any]:
+        """The counts of the commit record."""
+        return {
+            "read": self.read,
+            "captioned": self.captioned,
+            "rejected": self.rejected,
+            "captions": len(self.captions),
+            "rejected_captions": self.rejected_captions,
+            "rejects": dict(sorted(self.reasons.items())),
+            "recovered": self.recovered,
+        }
+
+    def take_over(self, before: list[Row], captioned: set[str]) -> None:
+        """Keep the earlier rejects that this replay did not replay; count what it recovered.
+
+        `captioned` are the samples that had a caption before.
+        """
+        replayed: set[tuple[str, str | None, int | None]] = set()
+        for s in self._part.samples:
+            sample_id = s.prepared.sample.sample_id
+            replayed.add((sample_id, None, None))
+            for r in (answer.request for answer in s.answers):
+                slots = range(r.first_slot, r.first_slot + r.n)
+                replayed |= {(sample_id, r.style, slot) for slot in slots}
+        self.rejects += [
+            row for row in before if (row["sample_id"], row["style"], row["slot"]) not in replayed
+        ]
+        self.recovered = len({row["sample_id"] for row in self.captions} - captioned)
+
+    def _add(self, sample: CaptionedSample) -> None:
+        common = self._sample_columns(sample)
+        captions, rejects = len(self.captions), len(self.rejects)
+        if sample.prepared.rejection is not None:
+            self._reject(common, sample.prepared.rejection, attempts=0)
+        for answer in sample.answers:
+            self.retried_requests += max(0, answer.attempts - 1)
+            self._add_answer(sample, common, answer)
+        if len(self.captions) > captions:
+            self.captioned += 1
+        elif len(self.rejects) > rejects:
+            self.rejected += 1
+
+    def _add_answer(self, sample: CaptionedSample, common: Row, answer: Answer) -> None:
+        """Add a row for each of the `n` captions that the request asked for."""
+        request, captions = answer.request, answer.captions
+        assert len(captions) <= request.n, (len(captions), request.n)
+        for i in range(request.n):
+            caption = captions[i] if i < len(captions) else None
+            seed = caption.seed if caption else request.seed + i
+            columns = common | _request_columns(request, i, seed)
+            rejection = answer.rejection or _check(caption, len(captions), request.n)
+            if rejection is not None:
+                self._reject(columns, rejection, answer.attempts)
+            elif caption is not None:
+                self.captions.append(columns | _caption_columns(sample, caption))
+
+    def _reject(self, columns: Row, rejection: Rejection, attempts: int) -> None:
+        self.reasons[rejection.reason.value] += 1
+        self.rejected_captions += "style" in columns
+        self.rejects.append(
+            columns
+            | {
+                "stage": rejection.stage.value,
+                "reason": rejection.reason.value,
+                "message": rejection.message,
+                "attempts": attempts,
+            }
+        )
+
+    def _sample_columns(self, captioned: CaptionedSample) -> Row:
+        prepared = captioned.prepared
+        sample, image = prepared.sample, prepared.image
+        return self._made_by | {
+            "dataset": self._dataset,
+            "sample_id": sample.sample_id,
+            "shard": self._part.part.shard,
+            "part": self._part.part.index,
+            "ordinal": sample.ordinal,
+            "key": sample.key,
+            "image_name": sample.image_name,
+            "image_sha256": image.sha256 if image else None,
+            "image_format": image.format if image else None,
+            "width": image.original_width if image else None,
+            "height": image.original_height if image else None,
+            "alt_text": prepared.hints.alt_text,
+            "class_names": list(prepared.hints.class_names),
+        }
+
+
+def _check(caption: Caption | None, got: int, asked: int) -> Rejection | None:
+    if caption is not None:
+        return safeguards.check(caption)
+    message = f"the engine gave {got} of {asked} captions"
+    return Rejection(Stage.ENGINE, Reason.REQUEST_FAILED, message)
+
+
+def _request_columns(request: Request, index: int, seed: int) -> Row:
+    return {
+        "region": request.region or FULL_IMAGE,
+        "style": request.style,
+        "slot": request.first_slot + index,
+        "seed": seed,
+        "template": request.template,
+        "template_hash": request.template_hash,
+        "prompt": request.prompt,
+    }
+
+
+def _caption_columns(sample: CaptionedSample, caption: Caption) -> Row:
+    shown = sample.prepared.shown
+    hints = [{"kind": "class", "text": name, "source": "dataset"} for name in shown.class_names]
+    if shown.alt_text:
+        hints.append({"kind": "alt_text", "text": shown.alt_text, "source": "dataset"})
+    return {
+        "caption": caption.text,
+        "finish_reason": caption.finish_reason,
+        "prompt_tokens": caption.prompt_tokens,
+        "caption_tokens": caption.caption_tokens,
+        "mean_logprob": caption.mean_logprob,
+        "hints": hints,
+        "verdicts": [{"check": "form.empty", "verdict": "accept", "score": None}],
+    }

@@ -1,0 +1,112 @@
+"""How many images there are: the first samples of a few shards are read, the rest is by size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyarrow.parquet as pq
+
+from recaption import keyed, storage
+from recaption.job import Job
+from recaption.parts import PreparedSample
+from recaption.sample import Sample, Shard
+from recaption.sources import read_parts
+from recaption.sources.base import IMAGE_EXTENSIONS, extension_of
+from recaption.sources.folder import list_folder
+from recaption.sources.tar import open_tar
+from recaption.sources.webdataset import split_name
+
+_SHARDS = 3
+_SAMPLES = 256  # of a shard
+_BLOCK = 512  # of a tar: a header is one, a body is filled up to whole ones
+_PACKED_HEADER = 60  # bytes of a tar's header, about, once gzip has been over it
+_PACKED_TEXT = 0.4  # of text, the share that gzip leaves; of an image it leaves all
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A shard's first samples, made ready; `images` is how many the whole shard has, about.
+
+    `fault` says why the shard could not be read.
+    """
+
+    shard: Shard
+    images: float = 0.0
+    samples: list[PreparedSample] = field(default_factory=list)
+    fault: str = ""
+
+
+def probe_some(job: Job, shards: Sequence[Shard]) -> list[Probe]:
+    """Look into a few of these shards, chosen by key: the same recipe, the same ones."""
+    order = sorted(shards, key=lambda s: keyed.digest("probe", job.recipe.seed, s.name))
+    return [_probe(job, shard) for shard in order[:_SHARDS]]
+
+
+def count_images(shards: Sequence[Shard], probes: Sequence[Probe]) -> int:
+    """Estimate the images in all shards: by bytes per image, or as in the mean shard probed."""
+    known = {probe.shard.name: probe.images for probe in probes if not probe.fault}
+    rest = [shard for shard in shards if shard.name not in known]
+    images = sum(known.values())
+    if not rest or not images:
+        return round(images)
+    sizes = [probe.shard.size for probe in probes if probe.shard.name in known]
+    per_image = sum(size or 0 for size in sizes) / images
+    mean = images / len(known)
+    counts = [s.size / per_image if s.size and per_image else mean for s in rest]
+    return round(images + sum(counts))
+
+
+def _probe(job: Job, shard: Shard) -> Probe:
+    n = min(_SAMPLES, job.recipe.source.part_samples)
+    source = job.recipe.source.model_copy(update={"part_samples": n})
+    read = next(iter(read_parts(shard, source)))
+    if read.fault:
+        return Probe(shard, fault=read.fault)
+    samples = [job.preparer.sample(sample) for sample in read.samples]
+    if read.part.is_last:
+        return Probe(shard, len(samples), samples)
+    try:
+        return Probe(shard, _count(shard, read.samples), samples)
+    except (ValueError, OSError) as e:  # broken behind the samples that were read
+        return Probe(shard, fault=str(e))
+
+
+def _count(shard: Shard, first: list[Sample]) -> float:
+    """Count a shard's images: as it tells itself, else by the bytes that its first ones take."""
+    if shard.kind == "folder":
+        return sum(extension_of(f.url) in IMAGE_EXTENSIONS for f in list_folder(shard.url))
+    if shard.kind == "parquet":
+        with storage.open_read(shard.url) as stream, pq.ParquetFile(stream) as file:
+            return int(file.metadata.num_rows)
+    if not shard.size:
+        return len(first)
+    is_packed = shard.url.endswith("gz")
+    size = _packed_size(first) if is_packed else _size_in_tar(shard, len(first))
+    return shard.size / size * len(first)
+
+
+def _size_in_tar(shard: Shard, samples: int) -> int:
+    """Return the bytes that the first samples take in a tar, whatever belongs to them."""
+    size, keys, last = 0, 0, ""
+    with open_tar(shard) as archive:
+        while (member := archive.next()) is not None:
+            split = split_name(member[0])
+            if split is not None and split[0] != last:
+                keys, last = keys + 1, split[0]
+            if keys > samples:
+                break
+            size += _BLOCK + -(-member[1] // _BLOCK) * _BLOCK
+    return max(1, size)
+
+
+def _packed_size(samples: list[Sample]) -> float:
+    images = sum(len(sample.image or b"") for sample in samples)
+    texts = [
+        value if isinstance(value, str) else json.dumps(value)
+        for sample in samples
+        for value in sample.fields.values()
+    ]
+    text = sum(len(one) for one in texts)
+    return max(1, images + _PACKED_TEXT * text + _PACKED_HEADER * (len(samples) + len(texts)))

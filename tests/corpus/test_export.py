@@ -1,0 +1,227 @@
+"""Exports: what training reads holds every captioned image with all its captions, unchanged."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import webdataset
+from rich.console import Console
+
+from recaption import storage
+from recaption.config import RecipeError
+from recaption.corpus.export import run_export
+from recaption.corpus.reader import CorpusReader
+from recaption.storage import StorageError
+from tests.command_line import recaption
+from tests.corpora import jpeg, replay_corpus, write_tar
+from tests.corpus.build import BUCKET, caption, files_of, needs_s3, unless, write_photos
+
+FAILS = "00001/0002"
+RECIPE = ("source.part_samples=3", "caption.styles=[short, dense]", "caption.samples=2")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_photos(tmp_path / "photos")
+
+
+@pytest.fixture
+def made(tmp_path: Path, photos: Path) -> CorpusReader:
+    """Two shards of five images; one of them has no caption, one but one."""
+    empty = (("00000/0000", "dense"), ("00001/0004", "dense"))
+    answer = unless(FAILS, empty=empty)
+    replay_corpus(caption(tmp_path / "corpus", photos, *RECIPE, answer=answer), answer)
+    return CorpusReader(str(tmp_path / "corpus"))
+
+
+def export(reader: CorpusReader, to: str, out: object, source: str = "") -> tuple[int, str]:
+    return run_export(reader, to, str(out), source, Console(file=io.StringIO()))
+
+
+def expected(reader: CorpusReader) -> dict[str, list[dict[str, Any]]]:
+    """The corpus by sample, each sample's captions in order."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in reader.captions().to_pylist():
+        rows.setdefault(row["sample_id"], []).append(row)
+    return {s: sorted(r, key=lambda c: (c["style"], c["slot"])) for s, r in rows.items()}
+
+
+def image_of(photos: Path, sample_id: str) -> bytes:
+    shard, _, key = sample_id.partition("/")
+    dataset = webdataset.WebDataset(str(photos / f"{shard}.tar"), shardshuffle=False)
+    return next(sample["jpg"] for sample in dataset if sample["__key__"] == key)
+
+
+def test_webdataset_is_read_back_by_webdataset(
+    tmp_path: Path, made: CorpusReader, photos: Path
+) -> None:
+    assert export(made, "webdataset", tmp_path / "out") == (9, "images")
+    tars = sorted((tmp_path / "out").iterdir())
+    assert [t.name for t in tars] == [f"0000{s}-0000{p}.tar" for s in (0, 1) for p in (0, 1)]
+    found = {}
+    for sample in webdataset.WebDataset([str(t) for t in tars], shardshuffle=False):
+        document = json.loads(sample["json"])
+        found[document["sample_id"]] = document
+        assert sample["jpg"] == image_of(photos, document["sample_id"])
+        assert hashlib.sha256(sample["jpg"]).hexdigest() == document["image_sha256"]
+        assert sample["txt"].decode() == document["captions"][0]["caption"]
+        assert document["alt_text"].startswith("photo ")
+    wanted = expected(made)
+    assert {s: [c["caption"] for c in d["captions"]] for s, d in found.items()} == {
+        s: [c["caption"] for c in rows] for s, rows in wanted.items()
+    }
+    assert FAILS not in found and len(found["00000/0000"]["captions"]) == 2
+    one = found["00000/0001"]["captions"][3]
+    assert (one["style"], one["slot"], one["region"]) == ("short", 1, "full")
+    assert one["prompt"] and one["fingerprint"] == made.fingerprint
+
+
+def test_parquet_is_read_back(tmp_path: Path, made: CorpusReader, photos: Path) -> None:
+    assert export(made, "parquet", tmp_path / "out") == (9, "images")
+    rows = pq.read_table(tmp_path / "out").to_pylist()
+    wanted = expected(made)
+    assert {r["sample_id"]: r["captions"] for r in rows} == {
+        s: [c["caption"] for c in captions] for s, captions in wanted.items()
+    }
+    for row in rows:
+        assert row["image"]["bytes"] == image_of(photos, row["sample_id"])
+        assert row["image"]["path"].endswith(".jpg")
+        assert row["alt_text"] == wanted[row["sample_id"]][0]["alt_text"]
+        assert json.loads(row["provenance"])["captions"][0]["model"] == "echo"
+
+
+def test_jsonl_has_a_line_per_caption_with_all_that_is_known(
+    tmp_path: Path, made: CorpusReader
+) -> None:
+    assert export(made, "jsonl", tmp_path / "deep" / "out.jsonl") == (32, "captions")
+    lines = (tmp_path / "deep" / "out.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    needed = {"sample_id", "shard", "style", "slot", "region", "caption", "alt_text"}
+    assert needed <= set(rows[0])
+    key = ("sample_id", "style", "slot")
+    assert sorted(rows, key=lambda r: [r[k] for k in key]) == sorted(
+        made.captions().to_pylist(), key=lambda r: [r[k] for k in key]
+    )
+    order = [
+        (r["shard"], r["part"], r["ordinal"], r["region"], r["style"], r["slot"]) for r in rows
+    ]
+    assert order == sorted(order)
+    assert [f.name for f in (tmp_path / "deep").iterdir()] == ["out.jsonl"], "nothing half-written"
+
+
+def test_exporting_again_gives_the_same_bytes(tmp_path: Path, made: CorpusReader) -> None:
+    for to in ("webdataset", "parquet"):
+        for run in ("one", "two"):
+            export(made, to, tmp_path / to / run)
+        one, two = (tmp_path / to / run for run in ("one", "two"))
+        assert {f: (one / f).read_bytes() for f in files_of(one)} == {
+            f: (two / f).read_bytes() for f in files_of(two)
+        }
+
+
+@pytest.mark.s3
+@needs_s3
+@pytest.mark.parametrize("to", ["webdataset", "parquet", "jsonl"])
+def test_the_same_to_s3(tmp_path: Path, made: CorpusReader, to: str) -> None:
+    name = "out.jsonl" if to == "jsonl" else "out"
+    url = f"s3://{BUCKET}/test-export/{tmp_path.name}/{name}"
+    try:
+        assert export(made, to, url) == export(made, to, tmp_path / name)
+        if to == "jsonl":
+            assert storage.read_bytes(url) == (tmp_path / name).read_bytes()
+        else:
+            assert files_of(url) == files_of(tmp_path / name)
+            for file in files_of(url):
+                remote, local = storage.join(url, file), tmp_path / name / file
+                assert storage.read_bytes(remote) == local.read_bytes()
+    finally:
+        storage.delete(file.url for file in storage.list_tree(url.rpartition("/")[0]))
+
+
+def test_shards_of_like_names_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    """Folders become part of the file's name: `a/b.tar` and `a_b.tar` must stay two files."""
+    for i, name in enumerate(["a/b.tar", "a_b.tar", "a b.tar", "ü.tar", "ö.tar", "c.tar"]):
+        write_tar(tmp_path / "photos" / name, [(f"{i}.jpg", jpeg(size=(8 + i, 8)))])
+    caption(tmp_path / "corpus", tmp_path / "photos")
+    reader = CorpusReader(str(tmp_path / "corpus"))
+    for to in ("webdataset", "parquet"):
+        assert export(reader, to, tmp_path / to)[0] == 6
+        names = files_of(tmp_path / to)
+        assert len(names) == 6 and all("/" not in name for name in names)
+    assert "c-00000.parquet" in names
+    assert set(pq.read_table(tmp_path / "parquet")["sample_id"].to_pylist()) == set(
+        expected(reader)
+    )
+
+
+def test_images_that_moved_are_found_by_source(
+    tmp_path: Path, made: CorpusReader, photos: Path
+) -> None:
+    photos.rename(tmp_path / "moved")
+    with pytest.raises((RecipeError, StorageError), match="no such file or folder"):
+        export(made, "parquet", tmp_path / "out")
+    for i, place in enumerate((tmp_path / "moved", tmp_path / "moved" / "*.tar")):
+        assert export(made, "parquet", tmp_path / f"out{i}", str(place)) == (9, "images")
+
+
+CHANGES = [
+    ("another image", "00001/0000 is not the image that was captioned"),
+    ("another key", "2 captioned samples are not in the shard any more, such as 00001/0000"),
+    ("cut short", "truncated"),
+    ("gone", r"no such shard below .* give the images' place as --source"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), CHANGES)
+@pytest.mark.parametrize("to", ["webdataset", "parquet"])
+def test_a_shard_that_changed_is_an_error(
+    tmp_path: Path, made: CorpusReader, photos: Path, to: str, change: str, message: str
+) -> None:
+    """Captions beside the wrong images would spoil a training set without a trace."""
+    shard, white = photos / "00001.tar", jpeg("white", "white", (16, 16))
+    if change == "gone":
+        shard.unlink()
+    elif change == "cut short":
+        shard.write_bytes(shard.read_bytes()[:2000])
+    else:
+        key = "x" if change == "another key" else ""
+        write_tar(shard, [(f"{key}{j:04d}.jpg", white) for j in range(5)])
+    with pytest.raises(StorageError, match=message) as error:
+        export(made, to, tmp_path / "out")
+    assert "00001.tar" in str(error.value) and "\n" not in str(error.value)
+    assert export(made, "jsonl", tmp_path / "out.jsonl")[0] == 32, "which needs no images"
+
+
+def test_the_command_says_what_it_wrote(tmp_path: Path, made: CorpusReader) -> None:
+    result = recaption("export", made.corpus, "--to", "jsonl", "--out", tmp_path / "[b]out.jsonl")
+    assert result.code == 0
+    assert result.out == f"exported 32 captions -> {tmp_path}/[b]out.jsonl\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--to", "webdatset", "--out", "x"],
+            "expected webdataset, parquet, jsonl, got 'webdatset'",
+        ),
+        (["--to", "webdatset", "--out", "x"], "did you mean webdataset?"),
+        (["--to", "jsonl", "--out", "{tmp}"], "could not write {tmp}"),
+        (["--to", "jsonl", "--out", "{tmp}/photos/00000.tar/x"], "could not write {tmp}/photos/00"),
+        (["--to", "parquet", "--out", "{tmp}/photos/00000.tar"], "could not write {tmp}/photos/00"),
+        (["--to", "parquet", "--out", "x", "--source", "/none"], "/none: there is no such file"),
+        (["--to", "parquet", "--out", "x", "--version", "zz"], "no version 'zz'"),
+    ],
+)
+def test_wrong_options_are_named(
+    tmp_path: Path, made: CorpusReader, options: list[str], message: str
+) -> None:
+    filled = [option.replace("{tmp}", str(tmp_path)) for option in options]
+    result = recaption("export", made.corpus, *filled)
+    assert result.code == 2 and message.replace("{tmp}", str(tmp_path)) in result.complaint

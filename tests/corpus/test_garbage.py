@@ -1,0 +1,133 @@
+"""What killed runs leave: found, removed on request, and never one file more."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from recaption import storage
+from recaption.config import RecipeError
+from recaption.corpus.garbage import find_garbage, remove_garbage
+from recaption.corpus.ledger import Ledger
+from recaption.corpus.reader import CorpusReader
+from recaption.corpus.writer import commit_part
+from recaption.storage import StorageError
+from tests.command_line import recaption
+from tests.corpora import replay_corpus
+from tests.corpus.build import (
+    answer,
+    caption,
+    data_files,
+    files_of,
+    open_only,
+    part,
+    sample,
+    unless,
+    write_photos,
+)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_photos(tmp_path / "photos", images=4)
+
+
+def test_a_finished_corpus_has_none(corpus: str, photos: Path) -> None:
+    """Captions, rejects, replays, two versions, summaries: all of it is named by a record."""
+    job = caption(corpus, photos, "source.part_samples=2", answer=unless("00000/0001"))
+    replay_corpus(job)
+    caption(corpus, photos, "source.part_samples=2", "seed=2", "corpus.on_change=new")
+    before = files_of(corpus)
+    assert len(before) > 12 and find_garbage(corpus) == []
+    assert remove_garbage(corpus) == 0 and files_of(corpus) == before
+
+
+def test_the_files_of_a_killed_attempt_are_found_and_removed(
+    corpus: str, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*args: object) -> bool:
+        raise Killed
+
+    job = open_only(corpus, photos)
+    whole = part(sample(0, answer("a")), sample(1, answer("", n=1)), shard="00000.tar")
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "put_if_absent", die)
+        with pytest.raises(Killed):
+            commit_part(whole, job.made_by)
+    left = data_files(corpus)
+    assert len(left) == 2 and CorpusReader(corpus).captions().num_rows == 0
+    assert commit_part(whole, job.made_by).captions == 1
+    found = find_garbage(corpus)
+    assert sorted(found) == sorted(storage.join(corpus, name) for name in left)
+    assert remove_garbage(corpus) == 2 and find_garbage(corpus) == []
+    assert CorpusReader(corpus).captions()["caption"].to_pylist() == ["a"]
+    assert len(data_files(corpus)) == 2
+
+
+def test_unfinished_local_writes_are_found_wherever_they_are(tmp_path: Path, photos: Path) -> None:
+    corpus = tmp_path / "corpus"
+    caption(corpus, photos)
+    before = files_of(corpus)
+    folders = {corpus, *(file.parent for file in corpus.rglob("*") if file.is_file())}
+    for folder in folders:
+        (folder / ".0123.recaption-tmp").write_bytes(b"half")
+    assert remove_garbage(str(corpus)) == len(folders) == 5
+    assert files_of(corpus) == before
+
+
+def test_what_others_put_there_is_not_touched(tmp_path: Path, photos: Path) -> None:
+    corpus = tmp_path / "corpus"
+    caption(corpus, photos)
+    for name in ("README.md", "report.html", "notes/x.parquet", "versions/old/captions/y.parquet"):
+        storage.write_bytes(str(corpus / name), b"mine")
+    assert find_garbage(str(corpus)) == []
+
+
+def test_a_part_that_is_committed_while_we_look_keeps_its_files(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records are read after the files were listed: a record that comes in between counts."""
+    corpus, committed = tmp_path / "corpus", []
+    job = open_only(corpus, photos)
+    read = Ledger.records
+
+    def commit_then_read(ledger: Ledger, *args: object) -> object:
+        if not committed:
+            committed.append(commit_part(part(sample(0, answer("a"))), job.made_by))
+        return read(ledger)
+
+    monkeypatch.setattr(Ledger, "records", commit_then_read)
+    assert find_garbage(str(corpus)) == [] and committed
+    assert len(data_files(corpus)) == 1
+
+
+def test_nothing_is_removed_while_a_run_is_at_work(tmp_path: Path, photos: Path) -> None:
+    corpus = tmp_path / "corpus"
+    caption(corpus, photos)
+    live = corpus / "runs" / "r1.live.json"
+    beat = {"run_id": "r1", "host": "node7", "time": time.time(), "line": ""}
+    live.write_text(json.dumps(beat))
+    stray = corpus / "versions" / "x.recaption-tmp"
+    stray.write_bytes(b"")
+    with pytest.raises(StorageError, match="run r1 on node7 is at work; clean when it has ended"):
+        remove_garbage(str(corpus))
+    assert stray.exists()
+    live.write_text(json.dumps(beat | {"time": time.time() - 3600}))
+    assert remove_garbage(str(corpus)) == 1, "one that stopped beating an hour ago is dead"
+
+
+def test_the_command_tells_how_many(tmp_path: Path, photos: Path) -> None:
+    corpus = tmp_path / "[bold]corpus"
+    caption(corpus, photos)
+    (corpus / "versions" / "a.recaption-tmp").write_bytes(b"")
+    result = recaption("clean", corpus)
+    assert result.code == 0 and "removed 1 files from" in result.out
+    assert "[bold]corpus" in result.out.replace("\n", "")
+    with pytest.raises(RecipeError):
+        find_garbage(str(tmp_path))
