@@ -107,16 +107,20 @@ class Captioner:
         return CaptionedPart(part.shard, part.part, fault=fault, is_fatal=is_over, retry=part.retry)
 
     async def _boot(self) -> CaptionEngine:
-        engine = await boot_engine(self._recipe.engine, self._recipe.sampling)
-        await self._coordinator.ready.remote(self._name)
-        return engine
+        is_ready = False
+        try:
+            engine = await boot_engine(self._recipe.engine, self._recipe.sampling)
+            is_ready = True
+            return engine
+        finally:
+            await self._coordinator.boot_ended.remote(self._name, is_ready)
 
     async def _before_boot(self) -> None:
         unfinished = await self._coordinator.boot.remote(self._name)
         if unfinished >= self._recipe.engine.boot_attempts:
             raise EngineBootError(
-                f"the engine did not come up {unfinished} times, or its process died booting"
-                " (out of memory? see the worker's log)"
+                f"the engine's process died {unfinished} times while it booted (out of memory?"
+                " see the worker's log)"
             )
 
     async def _report_forever(self) -> None:

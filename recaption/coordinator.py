@@ -77,11 +77,13 @@ class Coordinator:
         state.booting += 1
         return state.booting - 1
 
-    async def ready(self, engine: str) -> None:
-        """Note that an engine answers."""
+    async def boot_ended(self, engine: str, is_ready: bool) -> None:
+        """Note that a boot came to its end, well or not: the engine's process survived it."""
         state = self._of(engine)
-        state.state, state.booting = "ready", 0
-        self._note_time()
+        state.booting = 0
+        if is_ready:
+            state.state = "ready"
+            self._note_time()
 
     async def report(
         self, engine: str, requests: int, captions: int, deaths: int, reruns: int

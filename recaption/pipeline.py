@@ -32,6 +32,9 @@ from recaption.summary import Summary, Tally, write_summary
 
 log = logging.getLogger(__name__)
 
+# Reserved per reader. It also keeps Ray Data from fusing the reader into the engine's actor, which
+# it does where two stages ask for the same resources: then one engine would read all the shards.
+_READ_MEMORY = 256 * 2**20  # bytes
 _READ_STARTS = 4  # deaths of a shard's reader after which it is left to another pass
 
 
@@ -146,6 +149,7 @@ def caption(
             .map_batches(
                 _reader(job.preparer, ray.put(tasks), coordinator),
                 num_cpus=job.recipe.run.read_cpus,
+                memory=_READ_MEMORY,
                 **whole_parts,
             )
             .map_batches(

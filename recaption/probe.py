@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import gzip
+import io
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -15,14 +18,13 @@ from recaption.sample import Sample, Shard
 from recaption.sources import read_parts
 from recaption.sources.base import IMAGE_EXTENSIONS, extension_of
 from recaption.sources.folder import list_folder
-from recaption.sources.tar import open_tar
+from recaption.sources.tar import TarReader, open_tar
 from recaption.sources.webdataset import split_name
 
 _SHARDS = 3
 _SAMPLES = 256  # of a shard
 _BLOCK = 512  # of a tar: a header is one, a body is filled up to whole ones
-_PACKED_HEADER = 60  # bytes of a tar's header, about, once gzip has been over it
-_PACKED_TEXT = 0.4  # of text, the share that gzip leaves; of an image it leaves all
+_TAR_END = 5 * 1024  # bytes of zeros at a tar's end, about: two blocks, filled up to 10 KiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,12 @@ def _probe(job: Job, shard: Shard) -> Probe:
         return Probe(shard, len(samples), samples)
     try:
         return Probe(shard, _count(shard, read.samples), samples)
-    except (ValueError, OSError) as e:  # broken behind the samples that were read
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        zlib.error,
+    ) as e:  # broken behind the samples that were read
         return Probe(shard, fault=str(e))
 
 
@@ -82,31 +89,29 @@ def _count(shard: Shard, first: list[Sample]) -> float:
             return int(file.metadata.num_rows)
     if not shard.size:
         return len(first)
-    is_packed = shard.url.endswith("gz")
-    size = _packed_size(first) if is_packed else _size_in_tar(shard, len(first))
-    return shard.size / size * len(first)
+    size = _size_in_tar(shard, len(first))
+    return max(1, shard.size - _TAR_END) / size * len(first)
 
 
 def _size_in_tar(shard: Shard, samples: int) -> int:
-    """Return the bytes that the first samples take in a tar, whatever belongs to them."""
+    """Return the bytes of the file that its first samples take, with all that belongs to them."""
+    if not shard.url.endswith("gz"):
+        with open_tar(shard) as archive:
+            return _pass_samples(archive, samples)
+    with storage.open_read(shard.url) as stream:
+        unpacked: Any = gzip.GzipFile(fileobj=stream)
+        _pass_samples(TarReader(io.BufferedReader(unpacked), shard.name), samples)
+        return max(1, stream.tell())
+
+
+def _pass_samples(archive: TarReader, samples: int) -> int:
+    """Pass over the first samples; return their bytes in the tar, unpacked."""
     size, keys, last = 0, 0, ""
-    with open_tar(shard) as archive:
-        while (member := archive.next()) is not None:
-            split = split_name(member[0])
-            if split is not None and split[0] != last:
-                keys, last = keys + 1, split[0]
-            if keys > samples:
-                break
-            size += _BLOCK + -(-member[1] // _BLOCK) * _BLOCK
+    while (member := archive.next()) is not None:
+        split = split_name(member[0])
+        if split is not None and split[0] != last:
+            keys, last = keys + 1, split[0]
+        if keys > samples:
+            break
+        size += _BLOCK + -(-member[1] // _BLOCK) * _BLOCK
     return max(1, size)
-
-
-def _packed_size(samples: list[Sample]) -> float:
-    images = sum(len(sample.image or b"") for sample in samples)
-    texts = [
-        value if isinstance(value, str) else json.dumps(value)
-        for sample in samples
-        for value in sample.fields.values()
-    ]
-    text = sum(len(one) for one in texts)
-    return max(1, images + _PACKED_TEXT * text + _PACKED_HEADER * (len(samples) + len(texts)))

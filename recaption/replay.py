@@ -98,6 +98,8 @@ def _ask_again(prepared: PreparedSample, replay: PartReplay) -> PreparedSample |
         return None
     if None in slots:
         return prepared
+    if prepared.rejection is not None:
+        return None  # it has captions, and cannot be read now: its rejects stand as they are
     requests = [
         _one_slot(request, slot, slots[request.style, slot], replay.retry)
         for request in prepared.requests

@@ -83,10 +83,11 @@ class EngineDriver:
         self._recovering: asyncio.Task[None] | None = None
         self._permits: asyncio.Semaphore | None = None
         self._is_closed = False
+        self._lost: EngineBootError | None = None
         self.counters = Counters()
 
     async def start(self) -> EngineInfo:
-        """Boot the engine. Raises EngineBootError after `boot_attempts` boots."""
+        """Boot the engine. Raises EngineBootError after `boot_attempts` boots, and ever after."""
         return (await self._engine()).engine.info
 
     async def answer_all(self, jobs: Iterable[Job]) -> list[Answer]:
@@ -174,6 +175,8 @@ class EngineDriver:
         while True:
             if self._is_closed:
                 raise EngineBootError("the engine is being shut down")
+            if self._lost is not None:
+                raise self._lost
             if self._office is not None and not self._office.is_dead:
                 return self._office
             if self._recovering is None or self._recovering.done():
@@ -217,6 +220,7 @@ class EngineDriver:
                 return engine
             except EngineBootError as e:
                 if attempt == self._config.boot_attempts:
+                    self._lost = e
                     raise
                 log.warning("engine did not boot (attempt %d): %s", attempt, e)
                 await asyncio.sleep(_BACKOFF_S * 2 ** (attempt - 1))

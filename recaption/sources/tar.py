@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import logging
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +25,6 @@ from recaption.sources.tar_header import (
     parse_pax,
     size_in,
 )
-
-logger = logging.getLogger(__name__)
 
 _BLOCK = 512
 _BUFFER = 32 << 10  # measured best for local files: larger ones copy more of what is skipped
@@ -144,7 +141,11 @@ class TarReader:
         if not header:
             if not self._header_at:
                 self.fail("the file is empty (0 bytes)")
-            logger.warning("%s: ends without an end-of-archive marker", self._shard)
+            # Cut between two members, a truncated archive looks just like this.
+            self.fail(
+                "the file ends without a tar's end marker, so it may be truncated (if it is whole,"
+                " add the marker: truncate -s +1024 FILE)"
+            )
         while header and not any(header):
             self._header_at += len(header)
             header = self._read(_BLOCK)

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from recaption.config import EngineConfig, SamplingConfig
+from recaption.engines import driver, openai, openai_server, openai_wire
 from recaption.engines.base import CaptionEngine, Job, JobImage
 from recaption.engines.vllm import VllmEngine
 from recaption.keyed import hexdigest
@@ -61,6 +62,16 @@ async def all_captions(engine: CaptionEngine, jobs: Sequence[Job]) -> list[Capti
     return [caption for captions in answers for caption in captions]
 
 
+def greedy_jobs() -> list[Job]:
+    """16 photos, for a comparison at temperature 0."""
+    return [job(i) for i in range(16)]
+
+
+def sampled_jobs() -> list[Job]:
+    """The same photos, twice each, with seeds of their own."""
+    return [job(i, n=2, seed=100 * i) for i in range(16)]
+
+
 class Loop:
     """An event loop that outlives a test: an engine lives in one."""
 
@@ -82,6 +93,16 @@ class InProcess:
     model: Path
     greedy: list[Caption]
     sampled: list[Caption]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short waits for a server."""
+    monkeypatch.setattr(openai_server, "_FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(openai_server, "_LONGEST_WAIT_S", 0.2)
+    monkeypatch.setattr(openai_wire, "_BUSY_WAIT_S", 0.02)
+    monkeypatch.setattr(openai, "_BOOT_S", 0.5)
+    monkeypatch.setattr(driver, "_BACKOFF_S", 0.01)
 
 
 @pytest.fixture(scope="session")
@@ -107,8 +128,8 @@ def in_process(loop: Loop, random_captioner: Path) -> Iterator[InProcess]:
     engine = loop.run(VllmEngine.boot(config, SAMPLING))
     try:
         greedy = VllmEngine(engine._llm, config, GREEDY)
-        of_greedy = loop.run(all_captions(greedy, [job(i) for i in range(16)]))
-        sampled = loop.run(all_captions(engine, [job(i, n=2) for i in range(16)]))
+        of_greedy = loop.run(all_captions(greedy, greedy_jobs()))
+        sampled = loop.run(all_captions(engine, sampled_jobs()))
         yield InProcess(engine, random_captioner, of_greedy, sampled)
     finally:
         loop.run(engine.close())

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from recaption.config import EngineConfig
-from recaption.engines import driver as engine_driver
-from recaption.engines import openai, openai_server, openai_wire
+from recaption.engines import openai
 from recaption.engines.base import EngineBootError, boot_engine
 from recaption.engines.driver import EngineDriver
 from recaption.parts import Answer
@@ -23,11 +22,8 @@ JOBS = 120
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_server, "_FIRST_WAIT_S", 0.02)
-    monkeypatch.setattr(openai_wire, "_BUSY_WAIT_S", 0.02)
+def _patient(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai, "_BOOT_S", 3.0)
-    monkeypatch.setattr(engine_driver, "_BACKOFF_S", 0.01)
 
 
 async def answer_jobs(driver: EngineDriver, prompts: dict[int, str] | None = None) -> list[Answer]:
