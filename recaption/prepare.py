@@ -15,6 +15,7 @@ from recaption.prompts import VERSION, PromptSet, fenced
 from recaption.sample import (
     FULL_IMAGE,
     Hints,
+    Part,
     Reason,
     Rejection,
     Request,
@@ -38,13 +39,18 @@ class Preparer:
     ) -> Iterator[PreparedPart]:
         """Read a shard and yield its parts, in order, but for the indices in `skip`.
 
-        `count` is the shard's number of parts where it is known.
+        `count` is the shard's number of parts where it is known. A shard that lost its end since
+        its first parts were committed gets empty parts in the place of what is gone.
         """
-        threads = max(1, int(self.recipe.run.read_cpus))
+        threads, is_at_end, seen = max(1, int(self.recipe.run.read_cpus)), False, set(skip)
         with ThreadPoolExecutor(threads) as pool:
             for read in read_parts(shard, self.recipe.source, skip, count):
+                is_at_end = read.part.is_last or read.fault is not None
+                seen.add(read.part.index)
                 samples = tuple(pool.map(self.sample, read.samples))
                 yield PreparedPart(shard, read.part, samples, fault=read.fault or "")
+        if not is_at_end:
+            yield from _close(shard, seen, max(seen, default=-1) + 2 if count is None else count)
 
     def sample(self, sample: Sample) -> PreparedSample:
         """Decode one image and write its prompts; what fails becomes the sample's rejection."""
@@ -98,6 +104,13 @@ class Preparer:
     def _seed(self, sample_id: str, style: str) -> int:
         key = (self.recipe.seed, self.dataset, sample_id, FULL_IMAGE, style)
         return keyed.integer("sampling", *key, bits=48)
+
+
+def _close(shard: Shard, seen: Collection[int], count: int) -> Iterator[PreparedPart]:
+    """Yield what is missing of the parts 0 .. count - 1 as empty parts, the last one as the end."""
+    for index in range(count):
+        if index not in seen:
+            yield PreparedPart(shard, Part(shard.name, index, is_last=index == count - 1))
 
 
 _NO_IMAGE = Rejection(Stage.READ, Reason.NO_IMAGE, "the sample has no image")

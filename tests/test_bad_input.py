@@ -20,7 +20,6 @@ import pytest
 import yaml
 
 from recaption.corpus.reader import CorpusReader
-from recaption.storage import join
 from tests.command_line import Result, recaption
 from tests.corpora import jpeg, write_tar
 from tests.corpus.build import data_files, needs_s3, write_photos
@@ -189,6 +188,7 @@ def broken_tar(path: Path, break_at: int, how: str) -> bytes:
     return whole
 
 
+@pytest.mark.slow
 def test_broken_shards_fail_alone_and_are_finished_once_mended(
     tmp_path: Path, photos: Path, ray_session: None
 ) -> None:
@@ -205,7 +205,7 @@ def test_broken_shards_fail_alone_and_are_finished_once_mended(
     expected = {
         "cut.tar-00001": "cut.tar: truncated within 4.jpg, ",
         "empty.tar-00000": "empty.tar: the file is empty (0 bytes)",
-        "head.tar-00002": "head.tar: the checksum of a header is wrong, at byte ",
+        "head.tar-00001": "head.tar: the checksum of a header is wrong, at byte ",
         "no.tar-00000": "no.tar: not a tar file but an HTML or XML page",
     }
     told = failures(result)
@@ -214,10 +214,10 @@ def test_broken_shards_fail_alone_and_are_finished_once_mended(
     summary = summary_of(corpus)
     assert summary["failed_parts"] == told
     good = dict.fromkeys(("00000.tar", "00001.tar", "00002.tar"), IMAGES)
-    assert captioned(corpus) == good | {"cut.tar": 3, "head.tar": 6}, "all before the fault"
-    assert (summary["state"], summary["shards"], summary["parts"]) == ("incomplete", 7, 9 + 1 + 2)
-    assert summary["read"] == summary["captioned"] == 30 and summary["rejected"] == 0
-    assert (summary["captions"], summary["passes"]) == (60, 1), "a broken shard is not tried again"
+    assert captioned(corpus) == good | {"cut.tar": 3, "head.tar": 3}, "what is surely whole"
+    assert (summary["state"], summary["shards"], summary["parts"]) == ("incomplete", 7, 9 + 1 + 1)
+    assert summary["read"] == summary["captioned"] == 27 and summary["rejected"] == 0
+    assert (summary["captions"], summary["passes"]) == (54, 1), "a broken shard is not tried again"
 
     again = recaption("caption", recipe)
     assert again.code == 1 and failures(again) == told, "and it stays so until it is mended"
@@ -230,11 +230,12 @@ def test_broken_shards_fail_alone_and_are_finished_once_mended(
     assert mended.code == 0 and failures(mended) == {}
     assert captioned(corpus) == good | {"cut.tar": 7, "head.tar": 7, "empty.tar": 1}
     summary = summary_of(corpus)
-    assert (summary["state"], summary["parts"], summary["parts_before"]) == ("complete", 4, 12)
-    assert summary["read"] == 4 + 1 + 1
+    assert (summary["state"], summary["parts"], summary["parts_before"]) == ("complete", 5, 11)
+    assert summary["read"] == 4 + 4 + 1
     assert "shards    6 of 6 done" in recaption("status", corpus).out
 
 
+@pytest.mark.slow
 def test_bad_samples_are_rejects_with_their_reason(
     tmp_path: Path, photos: Path, ray_session: None
 ) -> None:
@@ -279,6 +280,7 @@ def test_bad_samples_are_rejects_with_their_reason(
     assert over.code == 1 and "rejected 16.13% of the samples, over run.reject_limit" in over.out
 
 
+@pytest.mark.slow
 def test_a_shard_that_lost_its_end_is_finished_as_it_is_now(
     tmp_path: Path, photos: Path, ray_session: None
 ) -> None:
@@ -292,6 +294,7 @@ def test_a_shard_that_lost_its_end_is_finished_as_it_is_now(
     assert captioned(tmp_path / "corpus")["cut.tar"] == 3
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_at_once_with_its_reason(
     tmp_path: Path, ray_session: None
 ) -> None:
@@ -332,10 +335,10 @@ def test_a_disk_that_is_full_from_the_start(tmp_path: Path, photos: Path) -> Non
         assert str(corpus) in result.complaint
 
 
+@pytest.mark.slow
 def test_an_engine_that_does_not_boot_says_why_and_ends_with_1(
     tmp_path: Path, photos: Path, ray_session: None
 ) -> None:
     engine = {"args": {"boot_fails": "out of\nmemory [cuda]"}, "boot_attempts": 1}
     result = recaption("caption", write_recipe(tmp_path, engine=engine))
     assert result.code == 1 and "out of memory [cuda]" in result.complaint
-    assert join(str(tmp_path), "corpus")

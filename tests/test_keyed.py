@@ -60,7 +60,7 @@ def test_a_part_cannot_pretend_to_be_two() -> None:
 def test_integers_fill_their_bits_and_no_more() -> None:
     for bits in (1, 8, 48, 63, 256):
         values = [keyed.integer("bits", i, bits=bits) for i in range(400)]
-        assert 0 <= min(values) and max(values) < 2**bits
+        assert min(values) >= 0 and max(values) < 2**bits
         assert max(values) >= 2 ** (bits - 1), "the highest bit is never set"
     with pytest.raises(AssertionError):
         keyed.integer("bits", bits=257)
@@ -69,7 +69,7 @@ def test_integers_fill_their_bits_and_no_more() -> None:
 def test_uniform_is_uniform_and_below_one() -> None:
     n, bins = 20_000, 20
     values = [keyed.uniform("uniform", i) for i in range(n)]
-    assert 0 <= min(values) and max(values) < 1
+    assert min(values) >= 0 and max(values) < 1
     counts = Counter(int(value * bins) for value in values)
     chi2 = sum((counts[b] - n / bins) ** 2 / (n / bins) for b in range(bins))
     assert chi2 < 44, "chi-square with 19 degrees of freedom: 44 is passed once in a thousand"

@@ -95,8 +95,12 @@ class Committed:
         return None if last is None else last + 1
 
     def is_complete(self, shard: str) -> bool:
-        """Whether every part of a shard is committed, its end included."""
-        return self.count_of(shard) == len(self.parts.get(shard, ()))
+        """Whether every part of a shard is committed, its end included.
+
+        Parts behind the end are of a shard that was longer once, and do not matter.
+        """
+        count, parts = self.count_of(shard), self.parts.get(shard, set())
+        return count is not None and all(index in parts for index in range(count))
 
     def add(self, part: Part, retry: int = 0) -> None:
         """Enter a part."""

@@ -120,13 +120,12 @@ class EngineDriver:
     async def _try(self, office: _Office, case: _Case) -> Answer | None:
         """Run a request once; None if the engine died, and the request has one strike more."""
         case.attempts += 1
-        started = time.monotonic()
         task = asyncio.ensure_future(office.engine.answer(case.job))
         office.in_flight[case] = task
         try:
             await asyncio.wait({task}, timeout=self._config.timeout_s)
             if not task.done():
-                if office.last_answer > started:
+                if self._is_answering(office):
                     return self._rejected(case, Reason.TIMEOUT, self._timeout_text())
                 self._bury(office, self._timeout_text() + ", nor to any other request")
             if office.is_dead and (task.cancelled() or not task.done() or task.exception()):
@@ -144,6 +143,10 @@ class EngineDriver:
         self.counters.requests += 1
         self.counters.captions += len(captions)
         return Answer(case.job.request, tuple(captions), attempts=case.attempts)
+
+    def _is_answering(self, office: _Office) -> bool:
+        """Whether others were answered lately, so that a request without an answer is to blame."""
+        return time.monotonic() - office.last_answer < self._config.timeout_s / 2
 
     def _bury(self, office: _Office, why: str) -> None:
         """Declare an engine dead: a strike for each request in it, once."""

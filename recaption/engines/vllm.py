@@ -74,12 +74,15 @@ class VllmEngine:
     async def _generate(self, prompt: Any, sampling: Any, request_id: str) -> Any:
         from vllm.v1.engine.exceptions import EngineDeadError
 
+        llm = self._llm
+        if llm is None:
+            raise EngineDied("the engine has been closed")
         try:
-            outputs = [o async for o in self._llm.generate(prompt, sampling, request_id)]
+            outputs = [o async for o in llm.generate(prompt, sampling, request_id)]
         except EngineDeadError as e:
             raise EngineDied(_own_words(e)) from e
         except Exception as e:
-            if self._llm.errored:
+            if llm.errored:
                 raise EngineDied(_own_words(e)) from e
             raise _request_failure(e) from e
         if not outputs:

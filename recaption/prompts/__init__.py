@@ -142,14 +142,18 @@ def load_prompts(styles: list[str], folder: str = "") -> PromptSet:
 
 
 def _read_folder(folder: Path) -> dict[str, str]:
-    if not folder.is_dir():
-        raise RecipeError(f"caption.templates: expected a folder of STYLE.j2 files, got {folder}")
     found = {}
-    for file in sorted(folder.glob("*.j2")):
-        try:
-            found[file.stem] = file.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as e:
-            raise RecipeError(f"caption.templates: {file}: cannot be read as UTF-8: {e}") from e
+    try:
+        for file in sorted(folder.iterdir()):
+            if file.suffix == ".j2":
+                found[file.stem] = file.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError) as e:
+        message = f"caption.templates: expected a folder of STYLE.j2 files, got {folder}"
+        raise RecipeError(message) from e
+    except OSError as e:
+        raise RecipeError(f"caption.templates: {e.filename}: {e.strerror}") from e
+    except UnicodeDecodeError as e:
+        raise RecipeError(f"caption.templates: {file}: cannot be read as UTF-8: {e}") from e
     return found
 
 

@@ -173,6 +173,16 @@ def test_a_shard_is_complete_with_all_parts_and_its_end() -> None:
     assert not found.is_complete("b")
 
 
+def test_parts_behind_the_end_do_not_matter() -> None:
+    """Of a shard that was replaced by a shorter one: it is finished all the same."""
+    found = Committed()
+    for part in (Part("a", 0), Part("a", 5), Part("a", 1, is_last=True)):
+        found.add(part)
+    assert found.is_complete("a")
+    found.parts["a"].discard(0)
+    assert not found.is_complete("a")
+
+
 def test_versions_do_not_see_each_other(tmp_path: Path) -> None:
     one, other = Ledger(str(tmp_path), PRINT), Ledger(str(tmp_path), "f" * 16)
     one.commit(record(Part("a.tar", 0, True)))
