@@ -25,7 +25,7 @@ def run_demo(out: str, shards: int, console: Console) -> int:
         raise RecipeError(f"--shards: expected 1 to 99999, got {shards}")
     folder = Path(out).absolute()
     started = time.monotonic()
-    source = f"shapeworld://seed=1,images=100,size=96/{{00000..{shards - 1:05d}}}.tar"
+    source = f"shapeworld://seed=1,images=100,size=96,shards={shards}"
     recipe = load_recipe(RECIPE, [f"corpus.path={folder / 'corpus'}", f"source.path='{source}'"])
     job = open_job(recipe)
     console.print(f"captioning {shards * 100} rendered images with {recipe.engine.model} on vLLM")

@@ -125,9 +125,10 @@ def test_no_permission(
     }
     locked = tmp_path / where
     locked.chmod(0o555 if where == "corpus" else 0)
-    command = [sys.executable, "-m", "recaption", "caption", recipe, *overrides.get(where, [])]
+    command = [sys.executable, "-m", "recaption", "caption", str(recipe)]
     try:
-        run = subprocess.run([*without_root_rights, *command], capture_output=True, text=True)
+        command = [*without_root_rights, *command, *overrides.get(where, [])]
+        run = subprocess.run(command, capture_output=True, text=True)
     finally:
         locked.chmod(0o755)
     assert run.returncode == 2, run.stderr

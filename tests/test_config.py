@@ -264,7 +264,7 @@ def test_a_written_recipe_reads_the_same(tmp_path: Path, overrides: list[str]) -
 
 def test_a_recipe_cannot_be_changed_after_it_was_checked() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        recipe().seed = 3  # type: ignore[misc]
+        recipe().seed = 3
 
 
 AGAINST_THE_WORLD = [

@@ -29,7 +29,7 @@ from tests.s3_faults import FaultProxy
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
-SHARDS = "shapeworld://seed=3,images=40,size=64/{00000..00003}.tar"
+SHARDS = "shapeworld://seed=3,images=40,size=64,shards=4"
 
 
 def recipe(corpus: Path | str, **sections: dict[str, Any]) -> Recipe:

@@ -1,14 +1,15 @@
 """Rendered shards as a place to read from, with no file anywhere: for demos, tests, benchmarks.
 
-    shapeworld://seed=1,images=100,size=64/{00000..00011}.tar
+    shapeworld://seed=1,images=100,size=64,shards=12
 
-are twelve WebDataset shards of 100 images each, 64 pixels on the shorter side, rendered where they
-are read. The same URL is the same bytes on every machine.
+is a folder of twelve WebDataset shards, 00000.tar and on, of 100 images each, 64 pixels on the
+shorter side, rendered where they are read. The same URL is the same bytes on every machine.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from fsspec.spec import AbstractFileSystem
 
 SCHEME = "shapeworld"
 _PATH = re.compile(r"(?P<options>[^/]*)/(?P<shard>\d{5})\.tar")
-_DEFAULTS = {"seed": 0, "images": 100, "size": 96}
+_DEFAULTS = {"seed": 0, "images": 100, "size": 96, "shards": 1}
 
 
 class ShapeworldFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -29,39 +30,61 @@ class ShapeworldFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Return name, size and type; the shard is rendered to know its size."""
         name = self._strip_protocol(path)
-        return {"name": name, "size": len(_render(*parse(name))), "type": "file", "etag": name}
+        return {"name": name, "size": len(_render(parse(name))), "type": "file", "etag": name}
 
     def exists(self, path: str, **_: Any) -> bool:
-        """Whether the path names a shard."""
-        return _PATH.fullmatch(self._strip_protocol(path)) is not None
+        """Whether the path names a shard or a folder of them."""
+        try:
+            parse(self._strip_protocol(path) if path.endswith(".tar") else f"{path}/00000.tar")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def find(self, path: str, *_: Any, detail: bool = False, **__: Any) -> Any:
+        """Return the shards of a folder; their sizes are not known before they are rendered."""
+        folder = self._strip_protocol(path).strip("/")
+        count = parse(f"{folder}/00000.tar").shards
+        names = [f"{folder}/{shard:05d}.tar" for shard in range(count)]
+        return {name: {"name": name, "type": "file"} for name in names} if detail else names
 
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **_: Any
     ) -> bytes:
         """Return a shard, or a range of its bytes."""
-        return _render(*parse(self._strip_protocol(path)))[start:end]
+        return _render(parse(self._strip_protocol(path)))[start:end]
 
 
-def parse(path: str) -> tuple[int, int, int, int]:
-    """Return seed, shard, images per shard and size. Raises FileNotFoundError."""
+@dataclass(frozen=True, slots=True)
+class RenderedShard:
+    """What a URL says: one shard of `shards`, `images` in each, `size` pixels, drawn from `seed`."""
+
+    shard: int
+    seed: int
+    images: int
+    size: int
+    shards: int
+
+
+def parse(path: str) -> RenderedShard:
+    """Read the path of a shard. Raises FileNotFoundError."""
     match = _PATH.fullmatch(path.strip("/"))
     options = dict(_DEFAULTS)
     for pair in filter(None, match["options"].split(",") if match else ["?"]):
         name, _, value = pair.partition("=")
         if match is None or name not in options or not value.isdigit():
             raise FileNotFoundError(
-                f"{SCHEME}://{path}: expected {SCHEME}://seed=1,images=100,size=96/00000.tar"
+                f"{SCHEME}://{path}: expected {SCHEME}://seed=1,images=100,size=96,shards=3"
             )
         options[name] = int(value)
     assert match is not None
-    return options["seed"], int(match["shard"]), options["images"], options["size"]
+    return RenderedShard(int(match["shard"]), **options)
 
 
 @lru_cache(maxsize=2)
-def _render(seed: int, shard: int, images: int, size: int) -> bytes:
+def _render(wanted: RenderedShard) -> bytes:
     from recaption.shapeworld.shards import shard_bytes
 
-    return shard_bytes(seed, shard, images, size)
+    return shard_bytes(wanted.seed, wanted.shard, wanted.images, wanted.size)
 
 
 def register() -> None:

@@ -31,7 +31,7 @@ def recipe_of(model: str, images: int, corpus: str) -> Recipe:
     """One caption an image, over rendered shards of 60 images."""
     _, pixels, tokens = CASES[model]
     shards = images // 60
-    source = f"shapeworld://seed=5,images=60,size={pixels}/{{00000..{shards - 1:05d}}}.tar"
+    source = f"shapeworld://seed=5,images=60,size={pixels},shards={shards}"
     return parse_recipe(
         {
             "source": {"path": source, "part_samples": 30, "dataset": "bench"},

@@ -55,7 +55,7 @@ def expected(reader: CorpusReader) -> dict[str, list[dict[str, Any]]]:
 def image_of(photos: Path, sample_id: str) -> bytes:
     shard, _, key = sample_id.partition("/")
     dataset = webdataset.WebDataset(str(photos / f"{shard}.tar"), shardshuffle=False)
-    return next(sample["jpg"] for sample in dataset if sample["__key__"] == key)
+    return next(bytes(sample["jpg"]) for sample in dataset if sample["__key__"] == key)
 
 
 def test_webdataset_is_read_back_by_webdataset(

@@ -14,6 +14,7 @@ from recaption.corpus.garbage import find_garbage, remove_garbage
 from recaption.corpus.ledger import Ledger
 from recaption.corpus.reader import CorpusReader
 from recaption.corpus.writer import commit_part
+from recaption.parts import Receipt
 from recaption.storage import StorageError
 from tests.command_line import recaption
 from tests.corpora import replay_corpus
@@ -93,7 +94,8 @@ def test_a_part_that_is_committed_while_we_look_keeps_its_files(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Records are read after the files were listed: a record that comes in between counts."""
-    corpus, committed = tmp_path / "corpus", []
+    corpus = tmp_path / "corpus"
+    committed: list[Receipt] = []
     job = open_only(corpus, photos)
     read = Ledger.records
 
