@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import io
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -23,7 +21,9 @@ from recaption.sources.webdataset import split_name
 
 _SHARDS = 3
 _SAMPLES = 256  # of a shard
+_BROKEN = (ValueError, OSError, EOFError, zlib.error)
 _BLOCK = 512  # of a tar: a header is one, a body is filled up to whole ones
+_UNPACKED = 4 << 20  # bytes of a packed tar from which its packing is told
 _TAR_END = 5 * 1024  # bytes of zeros at a tar's end, about: two blocks, filled up to 10 KiB
 
 
@@ -71,12 +71,7 @@ def _probe(job: Job, shard: Shard) -> Probe:
         return Probe(shard, len(samples), samples)
     try:
         return Probe(shard, _count(shard, read.samples), samples)
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        zlib.error,
-    ) as e:  # broken behind the samples that were read
+    except _BROKEN as e:  # behind the samples that were read
         return Probe(shard, fault=str(e))
 
 
@@ -89,19 +84,18 @@ def _count(shard: Shard, first: list[Sample]) -> float:
             return int(file.metadata.num_rows)
     if not shard.size:
         return len(first)
-    size = _size_in_tar(shard, len(first))
+    with open_tar(shard) as archive:
+        size = _pass_samples(archive, len(first))
+    if shard.url.endswith("gz"):
+        return shard.size / (size * _packed_share(shard)) * len(first)
     return max(1, shard.size - _TAR_END) / size * len(first)
 
 
-def _size_in_tar(shard: Shard, samples: int) -> int:
-    """Return the bytes of the file that its first samples take, with all that belongs to them."""
-    if not shard.url.endswith("gz"):
-        with open_tar(shard) as archive:
-            return _pass_samples(archive, samples)
+def _packed_share(shard: Shard) -> float:
+    """Return which share of its bytes gzip has left of a shard, by its start."""
     with storage.open_read(shard.url) as stream:
-        unpacked: Any = gzip.GzipFile(fileobj=stream)
-        _pass_samples(TarReader(io.BufferedReader(unpacked), shard.name), samples)
-        return max(1, stream.tell())
+        unpacked = len(gzip.GzipFile(fileobj=stream).read(_UNPACKED))
+        return stream.tell() / max(1, unpacked)
 
 
 def _pass_samples(archive: TarReader, samples: int) -> int:

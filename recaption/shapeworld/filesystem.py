@@ -56,7 +56,7 @@ class ShapeworldFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class RenderedShard:
-    """What a URL says: one shard of `shards`, `images` in each, `size` pixels, drawn from `seed`."""
+    """What a URL says: shard number `shard` of `shards`, with `images` of `size` pixels each."""
 
     shard: int
     seed: int
