@@ -24,12 +24,16 @@ from recaption.engines.base import (
     boot_engine,
 )
 from recaption.engines.driver import EngineDriver, convicted
-from recaption.parts import Answer, CaptionedPart, CaptionedSample, PreparedPart, PreparedSample
+from recaption.parts import (
+    HANDED_BACK,
+    Answer,
+    CaptionedPart,
+    CaptionedSample,
+    PreparedPart,
+    PreparedSample,
+)
 
 log = logging.getLogger(__name__)
-
-HANDED_BACK = "handed back: "
-"""The start of a fault that only says that another engine should take the part."""
 
 _CAREFUL = 3  # starts from which a part is done in groups that the coordinator knows
 _GROUP = 16

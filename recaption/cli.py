@@ -39,7 +39,7 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake is one message, never a traceback."""
-    from recaption.engines.base import EngineBootError
+    from recaption.summary import RunFailedError
 
     try:
         app()
@@ -47,7 +47,7 @@ def main() -> None:
         if not is_users_mistake(e):
             raise
         _fail(str(e), 2)
-    except EngineBootError as e:
+    except RunFailedError as e:
         _fail(str(e), 1)
 
 

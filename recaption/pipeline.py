@@ -7,6 +7,7 @@ part. The corpus's commit records, not Ray, say what is done: a pass that ends w
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,18 +18,18 @@ import ray
 import ray.data
 
 from recaption import runtime
-from recaption.captioner import HANDED_BACK, Captioner
+from recaption.captioner import Captioner
 from recaption.coordinator import start_coordinator
 from recaption.corpus.ledger import Committed
 from recaption.corpus.writer import Provenance, commit_part
-from recaption.engines.base import EngineBootError
 from recaption.job import Job
-from recaption.parts import CaptionedPart, PreparedPart, Receipt
+from recaption.parts import HANDED_BACK, CaptionedPart, PreparedPart, Receipt
 from recaption.prepare import Preparer
 from recaption.progress import Progress
 from recaption.replay import ShardReplay, plan_replay
 from recaption.sample import Part, Shard
-from recaption.summary import Summary, Tally, write_summary
+from recaption.storage import StorageError
+from recaption.summary import RunFailedError, Summary, Tally, write_summary
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ _READ_STARTS = 4  # deaths of a shard's reader after which it is left to another
 
 
 def run_job(job: Job, progress: Progress) -> Summary:
-    """Caption what is not captioned yet. Raises EngineBootError if no engine boots.
+    """Caption what is not captioned yet. Raises RunFailedError if it cannot go on.
 
     Ctrl-C ends it in order: what was committed stays, and the same command continues.
     """
@@ -91,6 +92,7 @@ def _run(
     progress: Progress,
 ) -> Summary:
     state, deaths = "complete", 0
+    failure: RunFailedError | None = None
     timeline: list[tuple[float, int]] = []
     first = tasks()
     if first:
@@ -102,13 +104,19 @@ def _run(
                     _run_passes(job, first, tasks, committed, tally, coordinator, engines)
                 except KeyboardInterrupt:
                     state = "stopped"
+                except RunFailedError as e:
+                    state, failure = "failed", e
             deaths = _ask(coordinator.snapshot).deaths
             timeline = _ask(coordinator.timeline)
     if state == "complete" and tally.failed:
         state = "incomplete"
     summary = tally.close(job, state, deaths, timeline)
-    write_summary(summary)
-    return summary
+    if failure is None:
+        write_summary(summary)
+        return summary
+    with contextlib.suppress(StorageError):  # the corpus may be what cannot be written
+        write_summary(summary)
+    raise failure
 
 
 def _run_passes(
@@ -123,9 +131,9 @@ def _run_passes(
     for number in range(1, job.recipe.run.passes + 1):
         tally.passes = number
         for receipt in caption(job, tasks, coordinator, engines):
-            if receipt.is_fatal:
-                raise EngineBootError(receipt.fault)
             tally.add(receipt)
+            if receipt.is_fatal:
+                raise RunFailedError(receipt.fault)
             if not receipt.fault and not receipt.retry:
                 committed.add(receipt.part)
         tasks = more()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -95,6 +97,9 @@ def session() -> Iterator[None]:
     }
     try:
         _join_or_start(quiet)
+        if threading.current_thread() is threading.main_thread():
+            # `ray job stop` and cluster managers end a run in order, as Ctrl-C does.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         yield
     finally:
         ray.shutdown()

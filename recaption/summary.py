@@ -6,10 +6,17 @@ import json
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from recaption import storage
-from recaption.job import Job
-from recaption.parts import Receipt
+
+if TYPE_CHECKING:
+    from recaption.job import Job
+    from recaption.parts import Receipt
+
+
+class RunFailedError(RuntimeError):
+    """A run cannot go on: no engine boots, the corpus cannot be written. The message says why."""
 
 
 @dataclass(slots=True)
@@ -78,7 +85,11 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run did. `state` is complete, incomplete (parts failed) or stopped (by the user)."""
+    """What a run did.
+
+    `state` is complete, incomplete (parts failed), stopped (by the user) or failed (it could not
+    go on).
+    """
 
     run_id: str
     corpus: str

@@ -19,11 +19,10 @@ from rich.console import Console
 from recaption import keyed, storage
 from recaption.config import Recipe, parse_recipe, to_yaml
 from recaption.corpus.reader import CorpusReader
-from recaption.engines.base import EngineBootError
 from recaption.job import open_job
 from recaption.pipeline import run_job, run_replay
 from recaption.progress import Progress
-from recaption.summary import Summary
+from recaption.summary import RunFailedError, Summary
 from tests.crash.harness import read_captions
 from tests.s3_faults import FaultProxy
 
@@ -160,7 +159,7 @@ def test_a_request_that_kills_the_whole_process_is_found(undisturbed: Path, tmp_
 
 def test_if_no_engine_boots_the_run_ends_with_its_error(tmp_path: Path) -> None:
     engine = {"args": {"boot_fails": "no such GPU"}, "boot_attempts": 1, "replicas": 2}
-    with pytest.raises(EngineBootError, match="no such GPU"):
+    with pytest.raises(RunFailedError, match="no such GPU"):
         run(recipe(tmp_path / "corpus", engine=engine | {"num_cpus": 0.5}))
 
 
