@@ -132,6 +132,9 @@ def engine_arguments(config: EngineConfig) -> dict[str, Any]:
         arguments |= _CPU_ARGUMENTS
         for name, value in _CPU_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
+        # Ray gives an actor as many threads as it reserved CPUs, one by default; the engine's
+        # process, which inherits this, is to use the whole machine.
+        os.environ["OMP_NUM_THREADS"] = str(max(int(config.num_cpus), os.cpu_count() or 1))
     if config.revision:
         arguments["revision"] = config.revision
     return arguments | config.args
