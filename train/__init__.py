@@ -1,0 +1,1 @@
+"""Text-to-image training on recaptioned data; to come: see the README's limits."""
