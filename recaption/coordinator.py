@@ -151,9 +151,10 @@ class Coordinator:
             await asyncio.sleep(0.5)
 
     async def new_pass(self, engines: int) -> None:
-        """Forget the engines, which are started anew, so many of them; keep their figures."""
+        """Forget engines and deaths, since so many engines are started anew; keep the figures."""
         self._past = await self.snapshot()
         self._engines.clear()
+        self._starts.clear()
         self._expected = engines
 
     async def snapshot(self) -> Snapshot:

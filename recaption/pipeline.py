@@ -130,6 +130,7 @@ def _run_passes(
 ) -> None:
     for number in range(1, job.recipe.run.passes + 1):
         tally.passes = number
+        tally.forget(HANDED_BACK)  # they are tried again now
         for receipt in caption(job, tasks, coordinator, engines):
             tally.add(receipt)
             if receipt.is_fatal:

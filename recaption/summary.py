@@ -51,6 +51,10 @@ class Tally:
         self.rejects.update(dict(receipt.rejects))
         self.retried_requests += receipt.retried_requests
 
+    def forget(self, start: str) -> None:
+        """Forget the failed parts whose fault begins so."""
+        self.failed = {part: why for part, why in self.failed.items() if not why.startswith(start)}
+
     @property
     def seconds(self) -> float:
         """Seconds since the run began."""
