@@ -82,6 +82,7 @@ class Captioner:
         except EngineBootError as e:
             return await self._give_up(part, str(e))
         finally:
+            await self._report()  # before the part's receipt: a run may end with it
             await self._coordinator.end.remote(self._name, part.part.name)
         return _captioned(part, answers, info, time.monotonic() - started)
 
@@ -130,12 +131,15 @@ class Captioner:
     async def _report_forever(self) -> None:
         while True:
             await asyncio.sleep(_REPORT_S)
-            c = self._driver.counters
-            now = (c.requests, c.captions, c.deaths, c.reruns)
-            if now != self._reported:
-                delta = [a - b for a, b in zip(now, self._reported, strict=True)]
-                self._reported = now
-                self._coordinator.report.remote(self._name, *delta)
+            await self._report()
+
+    async def _report(self) -> None:
+        c = self._driver.counters
+        now = (c.requests, c.captions, c.deaths, c.reruns)
+        if now != self._reported:
+            delta = [a - b for a, b in zip(now, self._reported, strict=True)]
+            self._reported = now
+            await self._coordinator.report.remote(self._name, *delta)
 
     def __del__(self) -> None:
         """Close the engine in order when the actor's work is over."""

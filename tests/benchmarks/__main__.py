@@ -21,9 +21,11 @@ BENCHMARKS = {
 def main() -> None:
     """Run benchmarks in processes of their own."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help="default: all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
     parser.add_argument("--list", action="store_true", help="say what there is, and stop")
     arguments = parser.parse_args()
+    for name in set(arguments.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
     for name in arguments.names or BENCHMARKS:
         print(f"== {name}: {BENCHMARKS[name]}", flush=True)
         if not arguments.list:
