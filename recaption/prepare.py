@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from recaption import keyed
 from recaption.config import Recipe
@@ -33,6 +33,14 @@ class Preparer:
     recipe: Recipe
     prompts: PromptSet
     dataset: str
+    _spec: ImageSpec = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        image = self.recipe.image
+        spec = ImageSpec(
+            short_side=image.short_side, max_pixels=image.max_pixels, min_side=image.min_side
+        )
+        object.__setattr__(self, "_spec", spec)  # once, and not per sample
 
     def parts(
         self, shard: Shard, skip: Collection[int] = (), count: int | None = None
@@ -61,7 +69,7 @@ class Preparer:
         if sample.rejection is not None or sample.image is None:
             return replace(prepared, rejection=sample.rejection or _NO_IMAGE)
         try:
-            image = prepare(sample.image, self._spec())
+            image = prepare(sample.image, self._spec)
         except DecodeError as e:
             return replace(prepared, rejection=Rejection(Stage.DECODE, e.reason, str(e)))
         try:
@@ -70,12 +78,6 @@ class Preparer:
             rejection = Rejection(Stage.PROMPT, Reason.PROMPT_FAILED, f"{type(e).__name__}: {e}")
             return replace(prepared, image=image, rejection=rejection)
         return replace(prepared, image=image, requests=requests)
-
-    def _spec(self) -> ImageSpec:
-        image = self.recipe.image
-        return ImageSpec(
-            short_side=image.short_side, max_pixels=image.max_pixels, min_side=image.min_side
-        )
 
     def _shown(self, hints: Hints) -> Hints:
         """Return what the recipe lets the model see, as it sees it."""

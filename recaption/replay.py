@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from recaption import keyed
 from recaption.config import RecipeError, nearest
-from recaption.corpus.ledger import Committed, Ledger
-from recaption.corpus.writer import standing_rejects
+from recaption.corpus.ledger import CommitRecord, Committed, Ledger, in_threads
+from recaption.corpus.tables import standing_rejects
 from recaption.job import Job
 from recaption.parts import PreparedPart, PreparedSample
 from recaption.prepare import Preparer
@@ -69,23 +69,27 @@ def parse_reasons(names: Collection[str]) -> frozenset[str]:
 
 def plan_replay(job: Job, committed: Committed, reasons: frozenset[str]) -> list[ShardReplay]:
     """Find the rejects that stand and are to be replayed; `reasons` empty: all of them."""
-    ledger, plans = job.ledger, []
-    for shard in job.shards:
-        parts = {}
-        for index in sorted(committed.of(shard.name)):
-            part = Part(shard.name, index, committed.last.get(shard.name) == index)
-            retry = committed.retries.get((shard.name, index), 0) + 1
-            samples = _to_replay(ledger, part, retry, reasons)
-            if samples:
-                parts[index] = PartReplay(part, retry, samples)
-        if parts:
-            plans.append(ShardReplay(shard, parts))
-    return plans
+
+    def plan_part(part: Part) -> PartReplay:
+        last = committed.last_retry(part)
+        record = job.ledger.read(part, last)
+        return PartReplay(part, last + 1, _to_replay(job.ledger, record, reasons))
+
+    shards = {shard.name: shard for shard in job.shards}
+    parts = [committed.part(name, i) for name in shards for i in sorted(committed.of(name))]
+    planned: dict[str, dict[int, PartReplay]] = {}
+    for replay in in_threads(plan_part, parts):
+        if replay.samples:
+            planned.setdefault(replay.part.shard, {})[replay.part.index] = replay
+    return [ShardReplay(shards[name], replays) for name, replays in planned.items()]
 
 
-def _to_replay(ledger: Ledger, part: Part, retry: int, reasons: frozenset[str]) -> dict[str, Slots]:
+def _to_replay(ledger: Ledger, record: CommitRecord, reasons: frozenset[str]) -> dict[str, Slots]:
+    # A first record counts all rejects; that of a replay not those it took over, in its file.
+    if reasons and record.retry == 0 and reasons.isdisjoint(record.rejects):
+        return {}
     samples: dict[str, Slots] = {}
-    for row in standing_rejects(ledger, part, retry):
+    for row in standing_rejects(ledger, [record]).to_pylist():
         if not reasons or row["reason"] in reasons:
             slot = None if row["style"] is None else (row["style"], row["slot"])
             samples.setdefault(row["sample_id"], {})[slot] = row["stage"]

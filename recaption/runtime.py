@@ -95,14 +95,18 @@ def session() -> Iterator[None]:
         "logging_level": logging.WARNING,
         "log_to_driver": bool(os.environ.get("RECAPTION_WORKER_LOGS")),
     }
+    is_main = threading.current_thread() is threading.main_thread()
+    earlier = signal.getsignal(signal.SIGTERM)  # before Ray sets its own
     try:
         _join_or_start(quiet)
-        if threading.current_thread() is threading.main_thread():
+        if is_main:
             # `ray job stop` and cluster managers end a run in order, as Ctrl-C does.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         yield
     finally:
         ray.shutdown()
+        if is_main and earlier is not None:  # None: not set from Python, nor can be set from it
+            signal.signal(signal.SIGTERM, earlier)
 
 
 def _join_or_start(quiet: dict[str, Any]) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from recaption import storage
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from recaption.job import Job
     from recaption.parts import Receipt
 
@@ -156,3 +158,11 @@ def describe(summary: Summary) -> list[str]:
         f"  corpus    {summary.corpus} (version {summary.fingerprint})",
     ]
     return lines + [f"  FAILED    {part}: {why}" for part, why in summary.failed_parts.items()]
+
+
+def tell_end(summary: Summary, console: Console) -> None:
+    """Print how a run ended."""
+    lines = describe(summary)
+    if summary.state == "stopped":
+        lines.append("stopped; the same command continues where it ended")
+    console.print(*lines, sep="\n", soft_wrap=True, markup=False)

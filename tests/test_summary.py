@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
 import pytest
+from rich.console import Console
 
 from recaption.parts import HANDED_BACK, Receipt
 from recaption.sample import Part
-from recaption.summary import Tally, steady_rate
+from recaption.summary import Summary, Tally, steady_rate, tell_end
 
 
 def test_a_part_that_is_done_in_a_later_pass_has_not_failed() -> None:
@@ -33,3 +37,35 @@ def test_steady_rate_leaves_out_start_and_drain(
     timeline: list[tuple[float, int]], rate: float
 ) -> None:
     assert steady_rate(timeline) == pytest.approx(rate)
+
+
+def summary(**fields: Any) -> Summary:
+    """Return the summary of a run of one part."""
+    numbers = dict.fromkeys(("captioned", "rejected", "captions", "retried_requests"), 0)
+    numbers |= dict.fromkeys(("shards", "parts", "parts_before", "read", "engine_deaths"), 0)
+    base = {
+        "run_id": "run-1",
+        "corpus": "/corpora/[bold]a",
+        "fingerprint": "0123",
+        "state": "complete",
+        "failed_parts": {},
+        "rejects": {},
+        "passes": 1,
+        "seconds": 1.0,
+        "images_per_second": 2.0,
+    }
+    return Summary(**(numbers | base | fields))
+
+
+@pytest.mark.parametrize("state", ["complete", "incomplete", "stopped"])
+def test_the_end_of_a_run_is_told_in_whole_lines(state: str) -> None:
+    out = io.StringIO()
+    fault = "truncated " * 20
+    end = summary(state=state, failed_parts={"a.tar-00000": fault})
+    tell_end(end, Console(file=out, width=40))
+    lines = out.getvalue().splitlines()
+    assert lines[0].startswith(f"{state}: 0 parts")
+    assert "  corpus    /corpora/[bold]a (version 0123)" in lines
+    assert f"  FAILED    a.tar-00000: {fault}".rstrip() in [line.rstrip() for line in lines]
+    is_told = lines[-1] == "stopped; the same command continues where it ended"
+    assert is_told is (state == "stopped")

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from typing import TypeVar
 
 from recaption import storage
 from recaption.sample import Part
@@ -29,6 +30,10 @@ _RECORD = re.compile(
     r"(?P<shard>.+)-(?P<index>\d{5,})(?P<last>\.last)?(?:\.retry-(?P<retry>\d+))?\.json"
 )
 _THREADS = 32
+_AT_ONCE = 4096
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,14 @@ class Committed:
         count, parts = self.count_of(shard), self.parts.get(shard, set())
         return count is not None and all(index in parts for index in range(count))
 
+    def part(self, shard: str, index: int) -> Part:
+        """Return a part as it was committed: as the last of its shard, or not."""
+        return Part(shard, index, self.last.get(shard) == index)
+
+    def last_retry(self, part: Part) -> int:
+        """Return the number of a part's last replay, 0 if it has none."""
+        return self.retries.get((part.shard, part.index), 0)
+
     def add(self, part: Part, retry: int = 0) -> None:
         """Enter a part."""
         if retry:
@@ -115,7 +128,7 @@ class Committed:
     def __iter__(self) -> Iterator[Part]:
         for shard in sorted(self.parts):
             for index in sorted(self.parts[shard]):
-                yield Part(shard, index, self.last.get(shard) == index)
+                yield self.part(shard, index)
 
 
 class Ledger:
@@ -154,13 +167,12 @@ class Ledger:
     def records(self, parts: Committed | None = None) -> Iterator[CommitRecord]:
         """Read all records, a part's first one before its replays."""
         found = self.committed() if parts is None else parts
-        wanted: list[tuple[Part, int]] = []
-        for part in found:
-            for retry in range(found.retries.get((part.shard, part.index), 0) + 1):
-                wanted.append((part, retry))
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for start in range(0, len(wanted), 4096):
-                yield from pool.map(lambda w: self.read(*w), wanted[start : start + 4096])
+        wanted = [(part, retry) for part in found for retry in range(found.last_retry(part) + 1)]
+        yield from in_threads(lambda w: self.read(*w), wanted)
+
+    def chain(self, part: Part, count: int) -> list[CommitRecord]:
+        """Read the first `count` records of one part: its first commit, then its replays."""
+        return [self.read(part, retry) for retry in range(count)]
 
     def data_url(self, name: str) -> str:
         """Return the URL of a data file that a record names."""
@@ -170,3 +182,10 @@ class Ledger:
         name = part.name + (".last" if part.is_last else "")
         name += f".retry-{retry:02d}" if retry else ""
         return storage.join(self.folder, "commits", f"{name}.json")
+
+
+def in_threads(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
+    """Do what waits for storage, many items at a time; yield the results in their order."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for start in range(0, len(items), _AT_ONCE):
+            yield from pool.map(work, items[start : start + _AT_ONCE])

@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 from recaption import storage
 from recaption.corpus.ledger import CommitRecord, Committed, Ledger
 from recaption.corpus.manifest import Manifest, pick_version, read_manifest
-from recaption.corpus.schema import CAPTIONS, REJECTS
+from recaption.corpus.schema import CAPTIONS
+from recaption.corpus.tables import read_captions, standing_rejects
 from recaption.sample import Part
 from recaption.storage.paths import local_path
 
@@ -41,18 +41,16 @@ class CorpusReader:
         found = self.committed()
         if part is None:
             return list(self.ledger.records(found))
-        listed = Part(part.shard, part.index, found.last.get(part.shard) == part.index)
-        retries = found.retries.get((part.shard, part.index), 0)
-        return [self.ledger.read(listed, retry) for retry in range(retries + 1)]
+        listed = found.part(part.shard, part.index)
+        return self.ledger.chain(listed, found.last_retry(listed) + 1)
 
     def captions(self, records: Iterable[CommitRecord] | None = None) -> pa.Table:
         """Return the captions of these commits (default: all) as one table, see CAPTIONS."""
-        return self._table((r.captions_file for r in self._or_all(records)), CAPTIONS)
+        return read_captions(self.ledger, self._or_all(records))
 
     def rejects(self, records: Iterable[CommitRecord] | None = None) -> pa.Table:
         """Return the rejects that stand: a replay's take the place of its part's earlier ones."""
-        newest = {(r.shard, r.index): r.rejects_file for r in self._or_all(records)}
-        return self._table(newest.values(), REJECTS)
+        return standing_rejects(self.ledger, self._or_all(records))
 
     def dataset(self) -> pads.Dataset:
         """Return the captions as an Arrow dataset over the committed files; nothing is read yet."""
@@ -83,14 +81,6 @@ class CorpusReader:
 
     def _or_all(self, records: Iterable[CommitRecord] | None) -> Iterable[CommitRecord]:
         return self.ledger.records() if records is None else records
-
-    def _table(self, files: Iterable[str], schema: pa.Schema) -> pa.Table:
-        tables = [self._read(name, schema) for name in files if name]
-        return pa.concat_tables(tables) if tables else schema.empty_table()
-
-    def _read(self, name: str, schema: pa.Schema) -> pa.Table:
-        data = storage.read_bytes(self.ledger.data_url(name))
-        return pq.read_table(pa.BufferReader(data)).cast(schema)
 
 
 def _arrow_paths(urls: list[str]) -> tuple[Any, list[str]]:

@@ -15,11 +15,11 @@ from recaption import storage
 from recaption.corpus.ledger import CommitRecord, Ledger
 from recaption.corpus.rows import PartRows, Provenance, Row
 from recaption.corpus.schema import CAPTIONS, REJECTS
+from recaption.corpus.tables import captioned_samples, standing_rejects
 from recaption.parts import HANDED_BACK, CaptionedPart, Receipt
-from recaption.sample import Part
 from recaption.storage import StorageError, Trouble
 
-__all__ = ["Provenance", "captioned_before", "commit_part", "standing_rejects"]
+__all__ = ["Provenance", "commit_part"]
 
 _PASSING = {Trouble.UNREACHABLE, Trouble.CHANGED, Trouble.MISSING, Trouble.OTHER}
 
@@ -47,10 +47,9 @@ def _commit(part: CaptionedPart, made_by: Provenance) -> Receipt:
     ledger = Ledger(made_by.corpus, made_by.fingerprint)
     rows = PartRows(part, made_by)
     if part.retry:
-        rows.take_over(
-            standing_rejects(ledger, part.part, part.retry),
-            captioned_before(ledger, part.part, part.retry),
-        )
+        before = ledger.chain(part.part, part.retry)
+        rejects = standing_rejects(ledger, before).to_pylist()
+        rows.take_over(rejects, captioned_samples(ledger, before))
     attempt = uuid.uuid4().hex[:12]
     record = CommitRecord(
         shard=part.part.shard,
@@ -75,25 +74,6 @@ def _commit(part: CaptionedPart, made_by: Provenance) -> Receipt:
         with suppress(StorageError):  # what stays is garbage, and the part is committed
             storage.delete([ledger.data_url(f) for f in files if f not in _files(record)])
     return _receipt(record, rows.retried_requests, was_there=not is_ours)
-
-
-def standing_rejects(ledger: Ledger, part: Part, before: int) -> list[Row]:
-    """Return the rejects of a part as they stood before its replay number `before`."""
-    name = ledger.read(part, before - 1).rejects_file
-    rows: list[Row] = _read(ledger, name).to_pylist() if name else []
-    return rows
-
-
-def captioned_before(ledger: Ledger, part: Part, before: int) -> set[str]:
-    """Return the ids of a part's samples that had a caption before its replay number `before`."""
-    names = [ledger.read(part, retry).captions_file for retry in range(before)]
-    tables = [_read(ledger, name, ["sample_id"]) for name in names if name]
-    return {sample_id for table in tables for sample_id in table["sample_id"].to_pylist()}
-
-
-def _read(ledger: Ledger, name: str, columns: list[str] | None = None) -> pa.Table:
-    data = storage.read_bytes(ledger.data_url(name))
-    return pq.read_table(pa.BufferReader(data), columns=columns)
 
 
 def _files(record: CommitRecord) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from recaption.config import EngineConfig
 from recaption.engines.base import (
@@ -240,7 +240,7 @@ class EngineDriver:
 def convicted(job: Job, why: str) -> Answer:
     """Return the rejection of a request known from before to kill engines."""
     rejection = Rejection(Stage.ENGINE, Reason.KILLED_ENGINE, why)
-    return replace(Answer(job.request), rejection=rejection, attempts=0)
+    return Answer(job.request, rejection=rejection, attempts=0)
 
 
 def _killed_text(case: _Case) -> str:

@@ -18,6 +18,11 @@ def check(caption: Caption) -> Rejection | None:
     return None
 
 
+def names() -> tuple[str, ...]:
+    """Name the checks in force, as FAMILY.CHECK: a caption in the corpus was accepted by each."""
+    return tuple(f"{one.__module__.rsplit('.', 1)[-1]}.{one.__name__}" for one in CHECKS)
+
+
 def digest() -> str:
-    """Name the checks in force: part of the recipe's fingerprint."""
-    return ",".join(f"{one.__module__.rsplit('.', 1)[-1]}.{one.__name__}-1" for one in CHECKS)
+    """Tell the checks in force: part of the recipe's fingerprint."""
+    return ",".join(f"{name}-1" for name in names())

@@ -1,4 +1,4 @@
-"""Where the corpora of these tests are: on local disk, and on the S3 server where there is one."""
+"""The images of the corpora of these tests, and their places: local disk and, where it is, S3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from recaption import storage
-from tests.corpus.build import BUCKET, needs_s3
+from tests.corpus.build import BUCKET, needs_s3, write_photos
 
 
 @pytest.fixture(
@@ -23,3 +23,9 @@ def corpus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     url = f"s3://{BUCKET}/test-corpus/{uuid.uuid4().hex}"
     yield url
     storage.delete(file.url for file in storage.list_tree(url))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two shards of five images: with parts of two samples, three parts each."""
+    return write_photos(tmp_path / "photos")

@@ -20,15 +20,10 @@ from recaption.corpus.reader import CorpusReader
 from recaption.storage import StorageError
 from tests.command_line import recaption
 from tests.corpora import jpeg, replay_corpus, write_tar
-from tests.corpus.build import BUCKET, caption, files_of, needs_s3, unless, write_photos
+from tests.corpus.build import BUCKET, caption, files_of, needs_s3, unless
 
 FAILS = "00001/0002"
 RECIPE = ("source.part_samples=3", "caption.styles=[short, dense]", "caption.samples=2")
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    return write_photos(tmp_path / "photos")
 
 
 @pytest.fixture

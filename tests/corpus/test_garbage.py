@@ -27,13 +27,7 @@ from tests.corpus.build import (
     part,
     sample,
     unless,
-    write_photos,
 )
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    return write_photos(tmp_path / "photos", images=4)
 
 
 def test_a_finished_corpus_has_none(corpus: str, photos: Path) -> None:

@@ -21,12 +21,7 @@ from recaption.corpus.manifest import (
 from recaption.corpus.reader import CorpusReader
 from recaption.storage import StorageError
 from tests.command_line import recaption
-from tests.corpus.build import caption, files_of, open_only, write_photos
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    return write_photos(tmp_path / "photos", images=2)
+from tests.corpus.build import caption, files_of, open_only
 
 
 def test_a_corpus_says_what_it_is_of(corpus: str, photos: Path) -> None:
@@ -148,7 +143,7 @@ def test_killed_between_manifest_and_recipe_it_goes_on(tmp_path: Path, photos: P
     with pytest.raises(RecipeError, match="no caption has been written yet"):
         pick_version(str(corpus))
     caption(corpus, photos)
-    assert CorpusReader(str(corpus)).captions().num_rows == 8
+    assert CorpusReader(str(corpus)).captions().num_rows == 20
 
 
 @pytest.mark.parametrize("command", ["status", "report", "clean", "export"])

@@ -12,15 +12,9 @@ from recaption.corpus.reader import CorpusReader
 from recaption.corpus.schema import CAPTIONS, REJECTS
 from recaption.sample import Part
 from tests.corpora import replay_corpus
-from tests.corpus.build import caption, open_only, unless, write_photos
+from tests.corpus.build import caption, open_only, unless
 
 TWO_STYLES = ("source.part_samples=2", "caption.styles=[short, dense]", "caption.samples=2")
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Two shards of five images: with parts of two samples, three parts each."""
-    return write_photos(tmp_path / "photos")
 
 
 def test_all_that_was_committed_is_there(corpus: str, photos: Path) -> None:

@@ -1,0 +1,45 @@
+"""The data files of parts as Arrow tables, and which of their rejects stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recaption import storage
+from recaption.corpus.ledger import CommitRecord, Ledger
+from recaption.corpus.schema import CAPTIONS, REJECTS
+
+_SAMPLE_ID = pa.schema([CAPTIONS.field("sample_id")])
+
+
+def read_captions(ledger: Ledger, records: Iterable[CommitRecord]) -> pa.Table:
+    """Return the captions of these commits as one table, see CAPTIONS."""
+    return _read(ledger, (r.captions_file for r in records), CAPTIONS)
+
+
+def captioned_samples(ledger: Ledger, records: Iterable[CommitRecord]) -> set[str]:
+    """Return the ids of the samples that have a caption in these commits."""
+    table = _read(ledger, (r.captions_file for r in records), _SAMPLE_ID)
+    return set(table["sample_id"].to_pylist())
+
+
+def standing_rejects(ledger: Ledger, records: Iterable[CommitRecord]) -> pa.Table:
+    """Return the rejects that stand: a replay's take the place of its part's earlier ones.
+
+    Of each part, `records` hold at least the newest one, and that last.
+    """
+    newest = {(r.shard, r.index): r.rejects_file for r in records}
+    return _read(ledger, newest.values(), REJECTS)
+
+
+def _read(ledger: Ledger, files: Iterable[str], schema: pa.Schema) -> pa.Table:
+    """Read the columns of `schema` from data files; the file named '' is one without rows."""
+    tables = [_read_file(ledger.data_url(name), schema) for name in files if name]
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def _read_file(url: str, schema: pa.Schema) -> pa.Table:
+    file = pa.BufferReader(storage.read_bytes(url))
+    return pq.read_table(file, columns=schema.names).cast(schema)

@@ -1,0 +1,30 @@
+"""The rows of a part: what they tell of a caption beside its text."""
+
+from __future__ import annotations
+
+import pytest
+
+from recaption import safeguards
+from recaption.corpus.rows import PartRows
+from recaption.sample import Caption, Reason, Rejection, Stage
+from tests.corpus.build import answer, made_by, part, sample
+
+
+def lewd(caption: Caption) -> Rejection | None:
+    """A check that someone adds."""
+    return Rejection(Stage.CHECK, Reason.EMPTY_CAPTION, "no") if "lewd" in caption.text else None
+
+
+def verdicts(*texts: str) -> list[list[tuple[str, str, float | None]]]:
+    """Return the verdicts on the captions that were accepted."""
+    rows = PartRows(part(sample(0, answer(*texts))), made_by("/corpus")).captions
+    return [[(v["check"], v["verdict"], v["score"]) for v in row["verdicts"]] for row in rows]
+
+
+def test_the_verdicts_are_those_of_the_checks_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert verdicts("a cat") == [[("form.empty", "accept", None)]]
+    monkeypatch.setattr(safeguards, "CHECKS", (*safeguards.CHECKS, lewd))
+    both = [("form.empty", "accept", None), ("test_rows.lewd", "accept", None)]
+    assert verdicts("a cat", "a lewd cat", "a dog") == [both, both]
+    monkeypatch.setattr(safeguards, "CHECKS", ())
+    assert verdicts("a cat") == [[]]
