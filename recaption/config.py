@@ -87,6 +87,9 @@ class CaptionConfig(Section):
     samples: int = Field(default=1, ge=1, le=64, description="captions per style")
     use_alt_text: bool = Field(default=True, description="show the alt-text to the model, fenced")
     use_class_names: bool = Field(default=True, description="show the class names, fenced")
+    language: str = Field(
+        default="English", min_length=1, description="what the captions are written in"
+    )
     templates: str = Field(
         default="", description="folder of STYLE.j2 files that add to or replace the built-in ones"
     )
@@ -286,6 +289,8 @@ def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
     """
     args = {k: v for k, v in recipe.engine.args.items() if k not in _RATE_ONLY}
     asked = recipe.caption.model_dump(exclude={"templates"})
+    if asked["language"] == CaptionConfig().language:
+        del asked["language"]  # younger than the first corpora, whose fingerprints stay
     decisive = {
         "kind": recipe.engine.kind,
         "model": model_hash,

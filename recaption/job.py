@@ -45,7 +45,8 @@ def resolve_job(recipe: Recipe) -> Job:
 
     Raises RecipeError or StorageError.
     """
-    prompts = load_prompts(recipe.caption.styles, recipe.caption.templates)
+    caption = recipe.caption
+    prompts = load_prompts(caption.styles, caption.templates, caption.language)
     if recipe.engine.kind == "echo":
         echo_args(recipe.engine)
     model = model_hash(recipe.engine)

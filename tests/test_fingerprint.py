@@ -61,6 +61,7 @@ DECISIVE = [
     "image.max_pixels=1000000",
     "caption.styles=[short]",
     "caption.samples=2",
+    "caption.language=German",
     "caption.use_alt_text=false",
     "caption.use_class_names=false",
     "source.alt_text_column=title",

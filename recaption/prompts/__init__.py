@@ -21,6 +21,8 @@ from recaption.config import RecipeError, nearest
 from recaption.sample import Hints
 
 VERSION = "v1"
+CLAIM = "_claim"
+"""The template of the question whether a claim is true."""
 _MAX_HINT_CHARS = 1000
 _MAX_CLASS_CHARS = 200
 _MAX_CLASS_NAMES = 32
@@ -69,6 +71,8 @@ class PromptSet:
     styles: tuple[str, ...]
     sources: dict[str, str]
     """Templates by name, those that others include (their names start with _) among them."""
+    language: str = "English"
+    """What the captions are to be written in."""
 
     @cached_property
     def _environment(self) -> jinja2.Environment:
@@ -103,7 +107,7 @@ class PromptSet:
         return sorted(found.items())
 
     def __getstate__(self) -> dict[str, object]:
-        return {"styles": self.styles, "sources": self.sources}
+        return {"styles": self.styles, "sources": self.sources, "language": self.language}
 
     @property
     def digest(self) -> str:
@@ -114,9 +118,18 @@ class PromptSet:
         """Return the prompt of a style for an image with these hints."""
         shown = fenced(hints)
         text = self._environment.get_template(f"{style}.j2").render(
-            alt_text=shown.alt_text, class_names=list(shown.class_names)
+            alt_text=shown.alt_text, class_names=list(shown.class_names), language=self.language
         )
-        return " ".join(line.strip() for line in text.splitlines() if line.strip())
+        return _one_line(text)
+
+    def ask(self, claim: str) -> str:
+        """Return the prompt that asks whether a claim is true of the image: yes or no."""
+        template = self._environment.get_template(f"{CLAIM}.j2")
+        return _one_line(template.render(claim=fence_safe(claim)))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def built_in() -> dict[str, str]:
@@ -126,7 +139,7 @@ def built_in() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def load_prompts(styles: list[str], folder: str = "") -> PromptSet:
+def load_prompts(styles: list[str], folder: str = "", language: str = "English") -> PromptSet:
     """Return the templates of `styles`. Raises RecipeError for one that does not exist."""
     known = built_in() | (_read_folder(Path(folder).expanduser()) if folder else {})
     choices = [name for name in known if not name.startswith("_")]
@@ -136,7 +149,7 @@ def load_prompts(styles: list[str], folder: str = "") -> PromptSet:
             raise RecipeError(
                 f"caption.styles: no style {style!r}{close} (styles: {', '.join(choices)})"
             )
-    prompts = PromptSet(tuple(styles), known)
+    prompts = PromptSet(tuple(styles), known, language)
     _check(prompts)
     return prompts
 
