@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from recaption.config import Recipe, RecipeError, load_recipe, to_yaml
+from recaption.shapeworld import cli as shapeworld
 
 if TYPE_CHECKING:
     from recaption.summary import Summary
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.add_typer(shapeworld.app, name="shapeworld")
 console = Console(highlight=False)
 
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe: a YAML file, see configs/caption/")]
@@ -187,11 +189,9 @@ def demo(
 
 def _end(summary: Summary, recipe: Recipe) -> None:
     """Tell how a run ended; exit 1 if something was lost or too much rejected."""
-    from recaption.summary import describe
+    from recaption.summary import tell_end
 
-    _print(describe(summary))
-    if summary.state == "stopped":
-        console.print("stopped; the same command continues where it ended")
+    tell_end(summary, console)
     limit = recipe.run.reject_limit
     if summary.read and summary.rejected / summary.read > limit:
         share = summary.rejected / summary.read

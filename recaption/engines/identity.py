@@ -1,4 +1,4 @@
-"""Which model answers: what of it goes into a recipe's fingerprint."""
+"""Which model answers: where its files are, and what of it goes into a recipe's fingerprint."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 
 from recaption.config import EngineConfig, RecipeError, nearest
-from recaption.engines.random_model import PREFIX, SIZES, VERSION
+from recaption.engines.random_model import PREFIX, SIZES, VERSION, random_checkpoint
+from recaption.shapeworld.captioner import BUILT_IN
 
 _WHOLE = 64 * 2**20  # bytes; larger files are hashed by size and both ends
 _END = 2**20
@@ -16,6 +17,13 @@ _SKIPPED = {".md", ".txt.bak", ".lock", ".gitattributes"}
 def looks_like_path(model: str) -> bool:
     """Whether a model is meant as a path: NAME and OWNER/NAME are looked up on a hub instead."""
     return model.startswith(("/", ".", "~")) or model.count("/") > 1 or Path(model).exists()
+
+
+def resolve_model(model: str) -> str:
+    """Return a checkpoint's folder for `builtin:NAME` and `random:SIZE`, another name as it is."""
+    if model.startswith(PREFIX):
+        return str(random_checkpoint(model))
+    return str(BUILT_IN.get(model, model))
 
 
 def model_hash(config: EngineConfig) -> str:
@@ -31,6 +39,13 @@ def model_hash(config: EngineConfig) -> str:
                 f" (sizes: {', '.join(SIZES)})"
             )
         return f"{config.model}@{VERSION}"
+    if config.model.startswith("builtin:"):
+        if config.model not in BUILT_IN:
+            raise RecipeError(
+                f"engine.model: no built-in captioner {config.model!r}"
+                f"{nearest(config.model, BUILT_IN)} (there is {', '.join(BUILT_IN)})"
+            )
+        return _hash_of(BUILT_IN[config.model])
     if config.kind != "vllm" or not looks_like_path(config.model):
         return f"{config.model}@{config.revision or 'default'}"
     folder = Path(config.model).expanduser()
@@ -41,6 +56,10 @@ def model_hash(config: EngineConfig) -> str:
         )
     if not (folder / "config.json").is_file():
         raise RecipeError(f"engine.model: {config.model} has no config.json: not a checkpoint")
+    return _hash_of(folder)
+
+
+def _hash_of(folder: Path) -> str:
     h = hashlib.blake2b(digest_size=8)
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file.suffix not in _SKIPPED and not file.name.startswith("."):

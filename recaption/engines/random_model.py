@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 VERSION = 1
-_SPECIAL = (
+SPECIAL = (
     "<pad>",
     "<|im_start|>",
     "<|im_end|>",
@@ -26,7 +26,7 @@ _SPECIAL = (
     "<|endoftext|>",
 )
 
-_CHAT_TEMPLATE = (
+CHAT_TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
     "{% if m['content'] is string %}{{ m['content'] }}{% else %}"
     "{% for c in m['content'] %}"
@@ -45,7 +45,10 @@ _WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Widths and depths of the language model and the vision tower; image side in pixels."""
+    """Widths and depths of the language model and the vision tower; areas of images in pixels.
+
+    `rope_sections` split half of a head's dimensions into time, height and width (M-RoPE).
+    """
 
     width: int
     depth: int
@@ -53,14 +56,18 @@ class Size:
     vision_width: int
     vision_depth: int
     patch: int
-    max_side: int
+    min_pixels: int
+    max_pixels: int
+    vision_ratio: int = 4
+    rope_theta: float = 10_000.0
+    rope_sections: tuple[int, int, int] = (4, 6, 6)
 
 
 SIZES = {
-    #            width depth hidden  v_width v_depth patch side    parameters
-    "tiny": Size(64, 2, 192, 64, 2, 14, 112),  #                        0.4 M
-    "small": Size(128, 4, 384, 128, 4, 12, 96),  #                      2 M
-    "base": Size(512, 8, 1536, 384, 6, 14, 224),  #                    40 M
+    #            width depth hidden  v_width v_depth patch  min     max pixels    parameters
+    "tiny": Size(64, 2, 192, 64, 2, 14, 56**2, 112**2),  #                       0.4 M
+    "small": Size(128, 4, 384, 128, 4, 12, 48**2, 96**2),  #                     2 M
+    "base": Size(512, 8, 1536, 384, 6, 14, 56**2, 224**2, 4, 1e4, (8, 12, 12)),  # 40 M
 }
 
 
@@ -68,10 +75,8 @@ PREFIX = "random:"
 """Where engine.model begins with it, it names one of SIZES, made on first use."""
 
 
-def resolve_model(model: str) -> str:
-    """Return a checkpoint's folder for `random:SIZE`, any other name as it is."""
-    if not model.startswith(PREFIX):
-        return model
+def random_checkpoint(model: str) -> Path:
+    """Return the folder of the checkpoint that `random:SIZE` names; make it on first use."""
     size = model.removeprefix(PREFIX)
     folder = Path(tempfile.gettempdir()) / f"recaption-random-{size}-{VERSION}-{os.getuid()}"
     if not (folder / "config.json").exists():
@@ -81,7 +86,7 @@ def resolve_model(model: str) -> str:
             unfinished.rename(folder)
         except OSError:  # another process was first
             shutil.rmtree(unfinished)
-    return str(folder)
+    return folder
 
 
 def make_random_captioner(folder: str | Path, size: str = "tiny", seed: int = 0) -> Path:
@@ -95,9 +100,9 @@ def make_random_captioner(folder: str | Path, size: str = "tiny", seed: int = 0)
     spec = SIZES[size]
     tokenizer = _tokenizer()
     torch.manual_seed(seed)
-    model = Qwen2VLForConditionalGeneration(_config(spec, tokenizer)).to(torch.bfloat16)
+    model = Qwen2VLForConditionalGeneration(config_of(spec, tokenizer)).to(torch.bfloat16)
     model.save_pretrained(folder)
-    _processor(spec, tokenizer).save_pretrained(folder)
+    processor_of(spec, tokenizer).save_pretrained(folder)
     return folder
 
 
@@ -110,7 +115,7 @@ def _tokenizer() -> Any:
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=600,
-        special_tokens=list(_SPECIAL),
+        special_tokens=list(SPECIAL),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -119,20 +124,20 @@ def _tokenizer() -> Any:
         tokenizer_object=bpe,
         pad_token="<pad>",
         eos_token="<|im_end|>",
-        extra_special_tokens=list(_SPECIAL[1:]),
+        extra_special_tokens=list(SPECIAL[1:]),
     )
 
 
-def _config(spec: Size, tokenizer: Any) -> Any:
+def config_of(spec: Size, tokenizer: Any) -> Any:
+    """Return a Qwen2VLConfig of a size."""
     from transformers import Qwen2VLConfig
 
     token_id = tokenizer.convert_tokens_to_ids
     head = 64 if spec.width >= 512 else 32
-    eighth = head // 16  # M-RoPE splits half a head's dimensions into time, height, width
     rope = {
         "rope_type": "default",
-        "rope_theta": 10_000.0,
-        "mrope_section": [2 * eighth, 3 * eighth, 3 * eighth],
+        "rope_theta": spec.rope_theta,
+        "mrope_section": list(spec.rope_sections),
     }
     return Qwen2VLConfig(
         text_config={
@@ -143,7 +148,7 @@ def _config(spec: Size, tokenizer: Any) -> Any:
             "num_key_value_heads": spec.width // head // 2,
             "vocab_size": len(tokenizer),
             "max_position_embeddings": 4096,
-            "rope_theta": 10_000.0,
+            "rope_theta": spec.rope_theta,
             "rope_parameters": rope,
             "bos_token_id": token_id("<|im_start|>"),
             "eos_token_id": token_id("<|im_end|>"),
@@ -154,7 +159,7 @@ def _config(spec: Size, tokenizer: Any) -> Any:
             "hidden_size": spec.width,
             "depth": spec.vision_depth,
             "num_heads": spec.vision_width // (64 if spec.vision_width >= 384 else 32),
-            "mlp_ratio": 4,
+            "mlp_ratio": spec.vision_ratio,
             "patch_size": spec.patch,
             "spatial_merge_size": 2,
             "temporal_patch_size": 2,
@@ -167,19 +172,20 @@ def _config(spec: Size, tokenizer: Any) -> Any:
     )
 
 
-def _processor(spec: Size, tokenizer: Any) -> Any:
+def processor_of(spec: Size, tokenizer: Any) -> Any:
+    """Return a Qwen2VLProcessor of a size, with the chat template."""
     from transformers import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
 
     pixels = {
         "patch_size": spec.patch,
         "merge_size": 2,
         "temporal_patch_size": 2,
-        "min_pixels": (4 * spec.patch) ** 2,
-        "max_pixels": spec.max_side**2,
+        "min_pixels": spec.min_pixels,
+        "max_pixels": spec.max_pixels,
     }
     return Qwen2VLProcessor(
         image_processor=Qwen2VLImageProcessor(**pixels),
         tokenizer=tokenizer,
         video_processor=Qwen2VLVideoProcessor(**pixels),
-        chat_template=_CHAT_TEMPLATE,
+        chat_template=CHAT_TEMPLATE,
     )

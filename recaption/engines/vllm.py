@@ -13,7 +13,7 @@ from typing import Any
 
 from recaption.config import EngineConfig, RecipeError, SamplingConfig, nearest
 from recaption.engines.base import EngineBootError, EngineDied, EngineInfo, Job, RequestFailed
-from recaption.engines.random_model import resolve_model
+from recaption.engines.identity import resolve_model
 from recaption.sample import Caption, Reason
 
 _CPU_ENVIRONMENT = {

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from recaption import keyed
-from recaption.shapeworld import english
 from recaption.shapeworld.content import Colour, Medium, Shape, hue_in
+from recaption.shapeworld.known import NOTHING, Known
 from recaption.shapeworld.scenes import Scene, draw_scene
+from recaption.shapeworld.words import english
 
 
 class AltKind(StrEnum):
@@ -41,10 +42,11 @@ WEIGHTS: dict[AltKind, int] = {
 
 @dataclass(frozen=True, slots=True)
 class AltText:
-    """An alt-text and what kind it is."""
+    """An alt-text, what kind it is, and the facts in it that no viewer could see."""
 
     kind: AltKind
     text: str
+    facts: Known = NOTHING
 
 
 _FILE_NAMES = ("IMG_{n:04d}.JPG", "DSC{n:05d}.jpg", "image{n}.png", "untitled-{n}", "{n}_{n}_b.jpg")
@@ -72,7 +74,25 @@ def draw_alt_text(scene: Scene, seed: int) -> AltText:
     kind = rng.choices(tuple(WEIGHTS), tuple(WEIGHTS.values()))[0]
     if kind is AltKind.WRONG and scene.main_thing() is None:
         kind = AltKind.STALE
-    return AltText(kind, _WRITERS[kind](scene, rng))
+    return write_alt_text(scene, kind, rng)
+
+
+def write_alt_text(scene: Scene, kind: AltKind, rng: random.Random) -> AltText:
+    """Write an alt-text of a kind. WRONG needs a scene with a main thing."""
+    text = _WRITERS[kind](scene, rng)
+    return AltText(kind, text, facts_told(scene) if kind is AltKind.FACTS else NOTHING)
+
+
+def facts_told(scene: Scene) -> Known:
+    """Return the unseen facts that an alt-text with facts tells of a scene."""
+    unseen = scene.unseen
+    return Known(
+        class_word="" if unseen.name else unseen.class_name.word,
+        name=unseen.name or "",
+        maker=unseen.maker or "",
+        place=unseen.place or "",
+        date=unseen.date or "",
+    )
 
 
 def _subject(scene: Scene) -> str:

@@ -9,10 +9,12 @@ cut if not. A word can be read only if `WHOLE` of its plate is in the frame.
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
-from recaption.shapeworld import geometry
+from recaption import keyed
 from recaption.shapeworld.content import Background, Ground, Region, Thing, View, Word
+from recaption.shapeworld.drawing import geometry
 from recaption.shapeworld.scenes import Scene
 
 _DIGITS = 6
@@ -33,6 +35,21 @@ def crop(scene: Scene, region: Region) -> Scene:
         word=_crop_word(scene.word, region, scale, aspect),
         view=_narrow(scene.view, region),
     )
+
+
+def draw_region(rng: random.Random, aspect: float) -> Region:
+    """Draw a region of 20% to 90% of the area, of 3:5 to 5:3 in pixels."""
+    share, ratio = rng.uniform(0.2, 0.9), rng.uniform(0.62, 1.62)
+    width = min(1.0, (share * ratio / aspect) ** 0.5)
+    height = min(1.0, share / width)
+    x0, y0 = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
+    return Region(round(x0, 4), round(y0, 4), round(x0 + width, 4), round(y0 + height, 4))
+
+
+def draw_crop(scene: Scene) -> Scene:
+    """Return a random crop of a drawn scene, the same for the same scene."""
+    rng = random.Random(keyed.integer("crop", scene.seed, scene.index))
+    return crop(scene, draw_region(rng, scene.aspect))
 
 
 def flip(scene: Scene) -> Scene:

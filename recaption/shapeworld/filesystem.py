@@ -3,7 +3,8 @@
     shapeworld://seed=1,images=100,size=64,shards=12
 
 is a folder of twelve WebDataset shards, 00000.tar and on, of 100 images each, 64 pixels on the
-shorter side, rendered where they are read. The same URL is the same bytes on every machine.
+shorter side (0: drawn for each), rendered where they are read. With `crops=1` they are random crops
+of the scenes. The same URL is the same bytes on every machine.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ from typing import Any, ClassVar
 import fsspec
 from fsspec.spec import AbstractFileSystem
 
+from recaption.config import RecipeError
+from recaption.shapeworld.sets.rendered_set import RenderedSet
+
 SCHEME = "shapeworld"
 _PATH = re.compile(r"(?P<options>[^/]*)/(?P<shard>\d{5})\.tar")
-_DEFAULTS = {"seed": 0, "images": 100, "size": 96, "shards": 1}
+_DEFAULTS = {"seed": 0, "images": 100, "size": 96, "shards": 1, "crops": 0}
+_EXAMPLE = f"{SCHEME}://seed=1,images=100,size=96,shards=3,crops=0"
 
 
 class ShapeworldFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -43,7 +48,7 @@ class ShapeworldFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def find(self, path: str, *_: Any, detail: bool = False, **__: Any) -> Any:
         """Return the shards of a folder; their sizes are not known before they are rendered."""
         folder = self._strip_protocol(path).strip("/")
-        count = parse(f"{folder}/00000.tar").shards
+        count = parse(f"{folder}/00000.tar").rendered.shards
         names = [f"{folder}/{shard:05d}.tar" for shard in range(count)]
         return {name: {"name": name, "type": "file"} for name in names} if detail else names
 
@@ -56,35 +61,50 @@ class ShapeworldFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class RenderedShard:
-    """What a URL says: shard number `shard` of `shards`, with `images` of `size` pixels each."""
+    """What a URL says: shard `number` of a set."""
 
-    shard: int
-    seed: int
-    images: int
-    size: int
-    shards: int
+    number: int
+    rendered: RenderedSet
 
 
 def parse(path: str) -> RenderedShard:
     """Read the path of a shard. Raises FileNotFoundError."""
     match = _PATH.fullmatch(path.strip("/"))
+    if match is None:
+        raise _not_found(path)
+    options = _options(match["options"], path)
+    try:
+        rendered = RenderedSet(
+            seed=options["seed"],
+            shards=options["shards"],
+            per_shard=options["images"],
+            size=options["size"] or None,
+            crops=bool(options["crops"]),
+        )
+    except RecipeError as e:
+        raise _not_found(path, f"{e}; ") from None
+    return RenderedShard(int(match["shard"]), rendered)
+
+
+def _options(text: str, path: str) -> dict[str, int]:
     options = dict(_DEFAULTS)
-    for pair in filter(None, match["options"].split(",") if match else ["?"]):
+    for pair in filter(None, text.split(",")):
         name, _, value = pair.partition("=")
-        if match is None or name not in options or not value.isdigit():
-            raise FileNotFoundError(
-                f"{SCHEME}://{path}: expected {SCHEME}://seed=1,images=100,size=96,shards=3"
-            )
+        if name not in options or not value.isdecimal() or (name == "crops" and int(value) > 1):
+            raise _not_found(path, f"got {pair!r}, ")
         options[name] = int(value)
-    assert match is not None
-    return RenderedShard(int(match["shard"]), **options)
+    return options
+
+
+def _not_found(path: str, why: str = "") -> FileNotFoundError:
+    return FileNotFoundError(f"{SCHEME}://{path}: {why}expected something like {_EXAMPLE}")
 
 
 @lru_cache(maxsize=2)
 def _render(wanted: RenderedShard) -> bytes:
-    from recaption.shapeworld.shards import shard_bytes
+    from recaption.shapeworld.sets.shards import shard_of
 
-    return shard_bytes(wanted.seed, wanted.shard, wanted.images, wanted.size)
+    return shard_of(wanted.rendered, wanted.rendered.shard(wanted.number))
 
 
 def register() -> None:

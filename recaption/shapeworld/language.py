@@ -7,11 +7,12 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from recaption import keyed
-from recaption.shapeworld import english
 from recaption.shapeworld.content import PALETTE, Colour, Ground, Medium, luma, mix
-from recaption.shapeworld.english import Told, join, sentence, with_article
-from recaption.shapeworld.geometry import WHOLE, Presence, word_share
+from recaption.shapeworld.drawing.geometry import WHOLE, Presence, word_share
+from recaption.shapeworld.known import NOTHING, Known
 from recaption.shapeworld.scenes import Scene
+from recaption.shapeworld.words import english, german
+from recaption.shapeworld.words.english import Told, join, sentence, with_article
 
 
 class Style(StrEnum):
@@ -22,6 +23,9 @@ class Style(StrEnum):
     ATTRIBUTES = "attributes"
     SPATIAL = "spatial"
 
+
+LANGUAGES = ("English", "German")
+"""German has words for the style `short`, and answers so in every style."""
 
 VIVID = frozenset(tuple(Colour)[:8])
 """Colours that make a picture lively."""
@@ -35,10 +39,25 @@ LOOK_WORDS: dict[Medium, tuple[str, ...]] = {
 }
 
 
-def captions(scene: Scene, style: Style, wording_seed: int) -> str:
-    """Return a true caption; the same scene, style and seed give the same words."""
+def captions(
+    scene: Scene,
+    style: Style,
+    wording_seed: int,
+    known: Known = NOTHING,
+    language: str = "English",
+) -> str:
+    """Return a true caption; the same arguments give the same words.
+
+    `known` are facts to tell that cannot be seen. Raises ValueError for a language without words.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f"got language {language!r}, expected one of {', '.join(LANGUAGES)}")
     key = keyed.integer("caption", style, wording_seed, scene.seed, scene.index, scene.view)
-    return _WRITERS[Style(style)](Told(scene, random.Random(key)))
+    told = Told(scene, random.Random(key))
+    if language == "German":
+        return german.caption(told, known)
+    caption = _WRITERS[Style(style)](told)
+    return f"{caption} {known.sentence()}" if known else caption
 
 
 def is_word_read(scene: Scene) -> bool:
@@ -102,7 +121,7 @@ def _cuts(told: Told) -> list[str]:
     told_cuts = []
     for k in told.named:
         sight, name = told.sights[k], english.the(told, k)
-        if name is not None and sight.presence is Presence.CUT:
+        if name is not None and sight.presence is Presence.CUT and sight.edges:
             told_cuts.append(sentence(f"{name} is cut off at the {join(sight.edges)}"))
     parts = _fragments(told)
     return [*told_cuts, sentence(f"{join(parts)} can be seen")] if parts else told_cuts

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from recaption import keyed
-from recaption.shapeworld import geometry, media
 from recaption.shapeworld.content import (
     PALETTE,
     RGB,
@@ -22,9 +21,10 @@ from recaption.shapeworld.content import (
     Thing,
     mix,
 )
-from recaption.shapeworld.lettering import print_word
-from recaption.shapeworld.media import Look, Pixels
-from recaption.shapeworld.outlines import Points, outline
+from recaption.shapeworld.drawing import geometry, media
+from recaption.shapeworld.drawing.lettering import print_word
+from recaption.shapeworld.drawing.media import Look, Pixels
+from recaption.shapeworld.drawing.outlines import Points, outline
 from recaption.shapeworld.scenes import Scene
 
 ImageFormat = Literal["jpg", "png"]

@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from recaption import keyed
-from recaption.shapeworld import geometry, layout, setting
 from recaption.shapeworld.content import (
     WHOLE_VIEW,
     Background,
@@ -23,6 +22,7 @@ from recaption.shapeworld.content import (
     View,
     Word,
 )
+from recaption.shapeworld.drawing import geometry, layout, setting
 from recaption.shapeworld.unseen import CLASSES, Unseen, draw_unseen
 
 Choice = TypeVar("Choice", bound=StrEnum)

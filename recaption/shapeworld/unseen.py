@@ -69,7 +69,17 @@ _FAMILY = ("Holt", "Vasquez", "Okafor", "Lindqvist", "Marek", "Tanaka", "Duarte"
 _PLACES = ("Lisbon", "Oslo", "Kyoto", "Accra", "Lima", "Tartu", "Graz", "Porto", "Hobart", "Quebec")
 _NAMES = ("Aurora", "Zephyr", "Old Bartholomew", "Calliope", "Nimbus", "Saffron", "Lady Winter")
 _TITLES = ("{name}", "{name} No. {number}", "The {name}", "{name} II")
+_ONSETS, _VOWELS, _CODAS = "bdfgklmnprstvz", "aeiou", ("", "", "", "n", "r", "s", "l")
+COINED = 0.6
+"""Share of names that are coined, so that a captioner must copy and cannot learn them by heart."""
+
 _MONTHS = ("March", "June", "August", "November")
+
+
+def coin_name(rng: random.Random) -> str:
+    """Return a name that nobody has seen before, of two or three syllables: `Zopika`."""
+    syllables = [rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(rng.choice((2, 3, 3)))]
+    return ("".join(syllables) + rng.choice(_CODAS)).capitalize()
 
 
 def _draw_date(rng: random.Random) -> str:
@@ -82,8 +92,10 @@ def _draw_date(rng: random.Random) -> str:
 def draw_unseen(rng: random.Random, about: Shape | None) -> Unseen:
     """Draw what is not seen in a picture about a shape, or about nothing."""
     choices = [one.class_id for one in _CLASSES if one.shape is about]
-    title = rng.choice(_TITLES).format(name=rng.choice(_NAMES), number=rng.randint(2, 40))
-    maker = f"{rng.choice(_GIVEN)} {rng.choice(_FAMILY)}"
+    own = coin_name(rng) if rng.random() < COINED else rng.choice(_NAMES)
+    family = coin_name(rng) if rng.random() < COINED else rng.choice(_FAMILY)
+    title = rng.choice(_TITLES).format(name=own, number=rng.randint(2, 40))
+    maker = f"{rng.choice(_GIVEN)} {family}"
     return Unseen(
         class_id=rng.choice(choices),
         name=title if rng.random() < 0.6 else None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -19,20 +20,22 @@ from typing import Any
 
 from recaption.config import Recipe, parse_recipe
 from recaption.job import Job, open_job, resolve_job
+from recaption.shapeworld.sets.shards import write_shards
 
 CASES = {
     # model          images  pixels  tokens
     "random:small": (1200, 96, 24),  #   2 M parameters: overhead is everything; goal 0.85
     "random:base": (180, 224, 32),  #   40 M parameters: the engine is the wall; goal 0.98
 }
-_WARM_UP = 60  # images
+_PER_SHARD = 60
+_WARM_UP = _PER_SHARD  # images
 
 
 def recipe_of(model: str, images: int, corpus: str) -> Recipe:
-    """One caption an image, over rendered shards of 60 images."""
-    _, pixels, tokens = CASES[model]
-    shards = images // 60
-    source = f"shapeworld://seed=5,images=60,size={pixels},shards={shards}"
+    """One caption an image, over the first shards of 60 images in $SHARDS."""
+    tokens = CASES[model][2]
+    last = images // _PER_SHARD - 1
+    source = f"{os.environ['SHARDS']}/{{00000..{last:05d}}}.tar"
     return parse_recipe(
         {
             "source": {"path": source, "part_samples": 30, "dataset": "bench"},
@@ -122,21 +125,26 @@ def main() -> None:
     print(f"{'model':14}{'bare images/s':>28}{'whole job images/s':>28}{'ratio':>8}")
     for model in models:
         rates: dict[str, list[float]] = {"bare": [], "whole": []}
-        for _ in range(arguments.turns):
-            for one in rates:
-                rates[one] += _in_own_process(one, model)
+        with tempfile.TemporaryDirectory() as shards:
+            images, pixels, _ = CASES[model]
+            write_shards(shards, images // _PER_SHARD + 1, _PER_SHARD, seed=5, size=pixels)
+            for turn in range(arguments.turns):
+                order = list(rates) if turn % 2 == 0 else list(rates)[::-1]
+                for one in order:
+                    rates[one] += _in_own_process(one, model, shards)
         bare, whole = (statistics.median(rates[one]) for one in rates)
         shown = [f"{statistics.median(r):.2f} ({min(r):.2f}-{max(r):.2f})" for r in rates.values()]
         print(f"{model:14}{shown[0]:>28}{shown[1]:>28}{whole / bare:>8.2f}", flush=True)
 
 
-def _in_own_process(one: str, model: str) -> list[float]:
+def _in_own_process(one: str, model: str, shards: str) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         out, log = Path(folder, "rates.json"), Path(folder, "log")
         command = [sys.executable, "-m", "tests.benchmarks.engine_efficiency"]
         command += ["--one", one, "--model", model, "--out", str(out)]
         with log.open("wb") as file:
-            done = subprocess.run(command, stdout=file, stderr=file, check=False)
+            environment = os.environ | {"SHARDS": shards}
+            done = subprocess.run(command, stdout=file, stderr=file, env=environment, check=False)
         if done.returncode:
             raise SystemExit(f"{one} {model} failed:\n{log.read_text()[-3000:]}")
         rates: list[float] = json.loads(out.read_text())

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from recaption.engines.random_model import make_random_captioner
-from recaption.shapeworld.shards import write_shards
+from recaption.shapeworld.sets.shards import write_shards
 
 _PER_SHARD = 100
 

@@ -1,5 +1,6 @@
 """Crops and flips: what is cut, what is gone, how the rest lies, and that the pixels agree."""
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +18,8 @@ from recaption.shapeworld.content import (
     View,
     Word,
 )
-from recaption.shapeworld.crops import crop, flip
-from recaption.shapeworld.geometry import Presence, Relation, word_share
+from recaption.shapeworld.crops import crop, draw_crop, draw_region, flip
+from recaption.shapeworld.drawing.geometry import Presence, Relation, word_share
 from recaption.shapeworld.render import render
 from recaption.shapeworld.scenes import Scene, draw_scene
 from recaption.shapeworld.unseen import Unseen
@@ -154,6 +155,26 @@ def test_crops_of_crops_and_flips_record_the_region_of_the_original():
     assert twice.things == crop(scene, Region(0.5, 0, 0.75, 1)).things
     of_mirror = crop(flip(scene), Region(0, 0, 0.25, 1))
     assert of_mirror.view == View(Region(0.75, 0, 1, 1), flipped=True)
+
+
+@pytest.mark.parametrize("aspect", [1.0, 1.3333, 0.75])
+def test_drawn_regions_are_of_all_sizes_and_places(aspect):
+    rng = random.Random(1)
+    regions = [draw_region(rng, aspect) for _ in range(500)]
+    areas = [region.width * region.height for region in regions]
+    assert 0.19 < min(areas) < 0.25 and 0.8 < max(areas) < 0.91
+    ratios = [aspect * region.width / region.height for region in regions]
+    assert 0.55 < min(ratios) < 0.7 and 1.4 < max(ratios) < 1.9
+    assert len({region.x0 for region in regions}) > 300
+
+
+def test_a_drawn_crop_is_a_function_of_its_scene():
+    scenes = [draw_scene(8, index) for index in range(40)]
+    crops = [draw_crop(scene) for scene in scenes]
+    assert crops == [draw_crop(scene) for scene in scenes]
+    assert len({shown.view for shown in crops}) == 40
+    for scene, shown in zip(scenes, crops, strict=True):
+        assert shown == crop(scene, shown.view.region)
 
 
 @pytest.mark.parametrize("bad", [(0.5, 0, 0.5, 1), (0, -0.1, 1, 1), (0, 0, 1, 1.1)])

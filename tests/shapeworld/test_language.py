@@ -7,10 +7,10 @@ import pytest
 
 from recaption.shapeworld.content import Colour, Fill, Medium, Region, Tone, hue_in
 from recaption.shapeworld.crops import crop, flip
-from recaption.shapeworld.english import MEDIUM_WORDS, SHAPE_WORDS
-from recaption.shapeworld.geometry import Presence, frame_of
+from recaption.shapeworld.drawing.geometry import Presence, frame_of
 from recaption.shapeworld.language import Style, captions, is_word_read
 from recaption.shapeworld.scenes import draw_scene
+from recaption.shapeworld.words.english import MEDIUM_WORDS, SHAPE_WORDS
 
 HUES = "|".join([*Colour, *Tone])
 NOUNS = {word: shape for shape, words in SHAPE_WORDS.items() for word in words}

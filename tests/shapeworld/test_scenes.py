@@ -16,7 +16,7 @@ from recaption.shapeworld.content import (
     Thing,
     are_distinct,
 )
-from recaption.shapeworld.geometry import Presence, Related, Relation, relations, sightings
+from recaption.shapeworld.drawing.geometry import Presence, Related, Relation, relations, sightings
 from recaption.shapeworld.scenes import Scene, draw_scene, from_json, to_json
 from recaption.shapeworld.unseen import CLASSES, Unseen
 

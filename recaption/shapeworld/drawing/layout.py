@@ -7,7 +7,6 @@ import math
 import random
 from dataclasses import dataclass, replace
 
-from recaption.shapeworld import geometry
 from recaption.shapeworld.content import (
     RADII,
     Colour,
@@ -20,8 +19,9 @@ from recaption.shapeworld.content import (
     are_distinct,
     hue_in,
 )
-from recaption.shapeworld.outlines import reach
-from recaption.shapeworld.setting import pick
+from recaption.shapeworld.drawing import geometry
+from recaption.shapeworld.drawing.outlines import reach
+from recaption.shapeworld.drawing.setting import pick
 
 COUNTS = {0: 4, 1: 21, 2: 28, 3: 24, 4: 14, 5: 9}
 """Things per scene, in percent."""

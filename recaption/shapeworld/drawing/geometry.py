@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recaption.shapeworld.content import Shape, Thing, Word
-from recaption.shapeworld.outlines import Points, contains, outline, reach
+from recaption.shapeworld.drawing.outlines import Points, contains, outline, reach
 
 WHOLE = 0.98
 """A thing with at least this share of its area in the frame is whole, however much is hidden."""

@@ -12,14 +12,27 @@ import pytest
 from PIL import Image
 
 from recaption.shapeworld.alt_text import AltText, draw_alt_text
+from recaption.shapeworld.class_hint import draw_class_hint
+from recaption.shapeworld.crops import crop
+from recaption.shapeworld.known import Known, is_right
+from recaption.shapeworld.language import Style, captions
 from recaption.shapeworld.scenes import draw_scene, from_json
-from recaption.shapeworld.shards import shard_bytes, write_shards
+from recaption.shapeworld.sets.shards import shard_bytes, write_shards
 from recaption.shapeworld.unseen import CLASSES
 
 
 def members(data):
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         return [(info, tar.extractfile(info).read()) for info in tar]
+
+
+def rows_of(data):
+    return [json.loads(text) for info, text in members(data) if info.name.endswith(".json")]
+
+
+def alt_text_of(row):
+    alt = row["truth"]["alt_text"]
+    return AltText(alt["kind"], alt["text"], Known(**alt["facts"]))
 
 
 def test_a_shard_reads_back():
@@ -35,26 +48,49 @@ def test_a_shard_reads_back():
         row, scene = json.loads(about), draw_scene(5, 12 + index)
         assert from_json(row["scene"]) == scene
         assert Image.open(io.BytesIO(image)).size == (row["width"], row["height"])
-        assert word.decode() == CLASSES[row["class_id"]].word
-        assert AltText(**row["truth"]["alt_text"]) == draw_alt_text(scene, 5)
+        assert CLASSES[row["class_id"]] == scene.unseen.class_name
+        hint = draw_class_hint(scene, scene)
+        assert row["truth"]["class_hint"] == {"text": hint.text, "is_right": hint.is_right}
+        assert word.decode() == hint.text
+        assert alt_text_of(row) == draw_alt_text(scene, 5)
         assert text.decode() == row["truth"]["alt_text"]["text"]
         assert set(row["truth"]["captions"]) == {"short", "dense", "attributes", "spatial"}
 
 
 def test_sizes_are_drawn_where_none_is_given():
-    rows = [
-        json.loads(data)
-        for info, data in members(shard_bytes(6, 0, 40, image_format="png"))
-        if info.name.endswith(".json")
-    ]
+    rows = rows_of(shard_bytes(6, 0, 40, image_format="png"))
     sizes = {min(row["width"], row["height"]) for row in rows}
     assert len(sizes) > 15
     assert 64 <= min(sizes) <= max(sizes) <= 128
 
 
+def test_crops_are_of_the_same_scenes_and_their_truth_is_their_own():
+    rows = rows_of(shard_bytes(5, 2, 30, size=64, crops=True))
+    for index, row in enumerate(rows):
+        scene, shown = draw_scene(5, 60 + index), from_json(row["scene"])
+        assert 0.15 < shown.view.region.width * shown.view.region.height < 0.95
+        assert shown == crop(scene, shown.view.region)
+        told = {style: captions(shown, style, 5) for style in Style}
+        assert row["truth"]["captions"] == told
+        assert len(row["truth"]["sightings"]) == len(shown.things)
+        assert alt_text_of(row) == draw_alt_text(scene, 5)
+        hint = row["truth"]["class_hint"]
+        assert hint["is_right"] is is_right(hint["text"], shown)
+    assert len({json.dumps(row["scene"]["view"]) for row in rows}) == 30
+
+
+def test_the_image_of_a_crop_has_its_format():
+    found = members(shard_bytes(5, 0, 8, size=64, crops=True))
+    for (_, image), (_, about) in zip(found[::4], found[3::4], strict=True):
+        row = json.loads(about)
+        size = Image.open(io.BytesIO(image)).size
+        assert size == (row["width"], row["height"]) and min(size) == 64
+        assert size[0] / size[1] == pytest.approx(row["scene"]["aspect"], abs=0.02)
+
+
 def test_two_processes_write_the_same_bytes():
     script = (
-        "import hashlib; from recaption.shapeworld.shards import shard_bytes;"
+        "import hashlib; from recaption.shapeworld.sets.shards import shard_bytes;"
         "print(hashlib.sha256(shard_bytes(8, 1, 20)).hexdigest())"
     )
     there = subprocess.run(

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from recaption.shapeworld import geometry
 from recaption.shapeworld.content import Word
-from recaption.shapeworld.media import Pixels
+from recaption.shapeworld.drawing import geometry
+from recaption.shapeworld.drawing.media import Pixels
 
 _PLATE_HEIGHT, _MARGIN = 64, 11
 """Pixels of the plate before it is brought to size, and from its rim to the letters."""

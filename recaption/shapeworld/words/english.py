@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from recaption.shapeworld import geometry
 from recaption.shapeworld.content import Colour, Fill, Ground, Medium, Shape, hue_in
-from recaption.shapeworld.geometry import Presence, Related, Relation, Sighting
+from recaption.shapeworld.drawing import geometry
+from recaption.shapeworld.drawing.geometry import Presence, Related, Relation, Sighting
 from recaption.shapeworld.scenes import Scene
 
 SHAPE_WORDS: dict[Shape, tuple[str, ...]] = {

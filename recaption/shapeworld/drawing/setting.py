@@ -7,7 +7,6 @@ import random
 from dataclasses import replace
 from typing import TypeVar
 
-from recaption.shapeworld import geometry
 from recaption.shapeworld.content import (
     DISTINCT,
     PALETTE,
@@ -22,6 +21,7 @@ from recaption.shapeworld.content import (
     mix,
     tone_of,
 )
+from recaption.shapeworld.drawing import geometry
 
 MEDIA = {
     Medium.FLAT: 34,

@@ -1,0 +1,155 @@
+"""What the captioner is worth, through plain transformers, on scenes it was not trained on.
+
+    python -m recaption.shapeworld.captioner.measure captions --scenes 200
+    python -m recaption.shapeworld.captioner.measure questions --scenes 1000
+    python -m recaption.shapeworld.captioner.measure same CORPUS SHARDS
+
+`captions`: claims per style, without hints. `questions`: calibration and AUC of P(yes). `same`: the
+share of a corpus's captions, made at temperature 0, that transformers gives too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from rich.console import Console
+
+from recaption import keyed
+from recaption.sample import Hints
+from recaption.shapeworld.captioner import BUILT_IN
+from recaption.shapeworld.captioner.ask import Asker
+from recaption.shapeworld.captioner.lessons import draw_view, prompts
+from recaption.shapeworld.language import Style
+from recaption.shapeworld.questions import draw_question
+from recaption.shapeworld.render import encode
+from recaption.shapeworld.scenes import Scene
+from recaption.shapeworld.score import FULL, Row, Truth, score
+from recaption.shapeworld.score_table import tables
+
+log = logging.getLogger(__name__)
+
+HELD_OUT = 77_000_001
+"""Seed of scenes that no training draws."""
+
+_BATCH = 64
+Item = TypeVar("Item")
+Chances = npt.NDArray[np.float64]
+
+
+def chunks(items: Sequence[Item], size: int = _BATCH) -> Iterator[Sequence[Item]]:
+    """Yield the items, so many at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def picture(scene: Scene, size: int | None = None) -> Image.Image:
+    """Return a scene as a JPEG shows it, 64 to 128 pixels on the shorter side."""
+    drawn = 64 + keyed.integer("size", scene.seed, scene.index) % 65
+    return Image.open(io.BytesIO(encode(scene, size or drawn, "jpg"))).convert("RGB")
+
+
+def measure_captions(asker: Asker, scenes: int, seed: int) -> dict[str, object]:
+    """Return the scorer's report on captions of whole and cropped scenes, without hints."""
+    views = {str(k): draw_view(seed, k)[1] for k in range(scenes)}
+    truths = {key: Truth(view, "empty", "", {}, "") for key, view in views.items()}
+    rows = []
+    for style in Style:
+        prompt = prompts().render(style, Hints())
+        for keys in chunks(list(views)):
+            images = [picture(views[key]) for key in keys]
+            texts = asker.captions(images, [prompt] * len(keys))
+            rows += [
+                Row(k, FULL, style, 0, t, frozenset()) for k, t in zip(keys, texts, strict=True)
+            ]
+    return score(rows, truths)
+
+
+def measure_questions(asker: Asker, scenes: int, seed: int) -> dict[str, float]:
+    """Return AUC and expected calibration error of P(yes), over one question a scene."""
+    drawn = [draw_view(seed, k)[1] for k in range(scenes)]
+    asked = [draw_question(view, k) for k, view in enumerate(drawn)]
+    chances = []
+    for numbers in chunks(range(scenes)):
+        images = [picture(drawn[k]) for k in numbers]
+        chances.append(asker.yes_chances(images, [prompts().ask(asked[k].claim) for k in numbers]))
+    p, truth = np.concatenate(chances), np.array([q.is_true for q in asked])
+    found = {"auc": auc(p, truth), "ece": calibration_error(p, truth), "n": float(scenes)}
+    for kind in sorted({q.kind for q in asked}):
+        of_kind = np.array([q.kind == kind for q in asked])
+        found[f"auc {kind}"] = auc(p[of_kind], truth[of_kind])
+    return found
+
+
+def auc(chances: Chances, truth: npt.NDArray[np.bool_]) -> float:
+    """Return the chance that a true one is ranked above a false one (Hanley & McNeil 1982)."""
+    above = chances[truth][:, None] - chances[~truth][None]
+    return float(((above > 0) + 0.5 * (above == 0)).mean())
+
+
+def calibration_error(chances: Chances, truth: npt.NDArray[np.bool_], bins: int = 15) -> float:
+    """Return the expected calibration error (Naeini et al. 2015) over equal-width bins."""
+    which = np.minimum((chances * bins).astype(int), bins - 1)
+    gaps = [
+        (which == k).mean() * abs(chances[which == k].mean() - truth[which == k].mean())
+        for k in np.unique(which)
+    ]
+    return float(sum(gaps))
+
+
+def measure_same(asker: Asker, corpus: str, shards: str, limit: int) -> dict[str, float]:
+    """Return the share of a corpus's captions that transformers gives to the same prompts."""
+    from recaption.config import SourceConfig
+    from recaption.corpus.reader import CorpusReader
+    from recaption.job import list_source
+    from recaption.sources import read_parts
+
+    source = SourceConfig(path=shards)
+    images = {
+        sample.sample_id: sample.image
+        for shard in list_source(source)[1]
+        for part in read_parts(shard, source)
+        for sample in part.samples
+    }
+    table = CorpusReader(corpus).captions().select(["sample_id", "prompt", "caption"])
+    rows = random.Random(0).sample(table.to_pylist(), min(limit, table.num_rows))
+    equal = 0
+    for some in chunks(rows):
+        shown = [Image.open(io.BytesIO(images[r["sample_id"]] or b"")).convert("RGB") for r in some]
+        texts = asker.captions(shown, [r["prompt"] for r in some])
+        equal += sum(t == r["caption"] for t, r in zip(texts, some, strict=True))
+    return {"equal": equal, "captions": len(rows), "share": equal / len(rows)}
+
+
+def main() -> None:
+    """Read the command line, measure, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["captions", "questions", "same"])
+    parser.add_argument("paths", nargs="*", help="same: CORPUS SHARDS")
+    parser.add_argument("--checkpoint", type=Path, default=BUILT_IN["builtin:shapeworld"])
+    parser.add_argument("--scenes", type=int, default=200, help="same: captions, at most")
+    parser.add_argument("--seed", type=int, default=HELD_OUT)
+    given = parser.parse_args()
+    asker, console = Asker(given.checkpoint), Console()
+    if given.what == "captions":
+        for table in tables(measure_captions(asker, given.scenes, given.seed)):
+            console.print(table)
+    elif given.what == "questions":
+        console.print(measure_questions(asker, given.scenes, given.seed))
+    else:
+        corpus, shards = given.paths
+        console.print(measure_same(asker, corpus, shards, given.scenes))
+
+
+if __name__ == "__main__":
+    main()

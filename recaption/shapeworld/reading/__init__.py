@@ -1,0 +1,1 @@
+"""From a caption to its claims, and from claims to what is true and what is missing."""

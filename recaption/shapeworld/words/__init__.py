@@ -1,0 +1,1 @@
+"""The words of the world's languages, and what they mean."""
