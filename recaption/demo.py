@@ -1,7 +1,8 @@
-"""The demo: rendered images, a small captioner on real vLLM, a corpus and its report."""
+"""The demo: rendered images, captioned on real vLLM, the captions scored, a report."""
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -12,32 +13,58 @@ from recaption.job import open_job
 from recaption.pipeline import run_job
 from recaption.progress import Progress
 from recaption.report import write_report
-from recaption.summary import describe
+from recaption.shapeworld.score import read_rows, read_truths, score
+from recaption.shapeworld.score_table import headline
+from recaption.shapeworld.sets.rendered_set import RenderedSet
+from recaption.shapeworld.sets.telling import telling
+from recaption.shapeworld.sets.writing import write_set
+from recaption.summary import tell_end
 
 RECIPE = Path(__file__).parents[1] / "configs" / "caption" / "demo.yaml"
+_PER_SHARD = 100
+_SEED = 2024
 
 
 def run_demo(out: str, shards: int, console: Console) -> int:
-    """Caption the demo's images into `out`/corpus, write the report; return the exit code."""
+    """Render, caption, score and report below `out`; return the exit code."""
     if not RECIPE.exists():
         raise RecipeError(f"the demo's recipe is not at {RECIPE}: run it from a checkout")
     if not 1 <= shards <= 99_999:
         raise RecipeError(f"--shards: expected 1 to 99999, got {shards}")
-    folder = Path(out).absolute()
-    started = time.monotonic()
-    source = f"shapeworld://seed=1,images=100,size=96,shards={shards}"
-    recipe = load_recipe(RECIPE, [f"corpus.path={folder / 'corpus'}", f"source.path='{source}'"])
-    job = open_job(recipe)
-    console.print(f"captioning {shards * 100} rendered images with {recipe.engine.model} on vLLM")
-    summary = run_job(job, Progress(console, recipe.run.progress_s))
-    for line in describe(summary):
-        console.print(line, soft_wrap=True, markup=False)
+    folder, started = Path(out).absolute(), time.monotonic()
+    images = _render(folder / "shards", shards, console)
+    overrides = [f"corpus.path={folder / 'corpus'}", f"source.path={images}"]
+    recipe = load_recipe(RECIPE, overrides)
+    console.print(f"2 of 4  captioning them with {recipe.engine.model} on vLLM")
+    summary = run_job(open_job(recipe), Progress(console, recipe.run.progress_s))
+    tell_end(summary, console)
     if summary.state == "stopped":
-        console.print("stopped; the same command continues where it ended")
         return summary.exit_code
+    console.print("3 of 4  holding every claim of the captions against the scenes")
+    figures = score(read_rows(recipe.corpus.path), read_truths(str(images)))
+    (folder / "score.json").write_text(json.dumps(figures, indent=1))
+    console.print(headline(figures))
+    console.print("4 of 4  writing the report")
     page = write_report(recipe.corpus.path, str(folder / "report.html"))
-    console.print(f"corpus  {recipe.corpus.path}", soft_wrap=True)
-    console.print(f"report  {page}   (open it in a browser)", soft_wrap=True)
-    console.print(f"{time.monotonic() - started:.0f} s; the model has random weights: its captions")
-    console.print("show the system at work, not what it can say")
+    _tell(console, folder, page)
+    console.print(f"{time.monotonic() - started:.0f} s")
     return summary.exit_code
+
+
+def _render(folder: Path, shards: int, console: Console) -> Path:
+    rendered = RenderedSet(_SEED, shards, _PER_SHARD, None, "jpg", crops=False)
+    console.print(f"1 of 4  rendering {rendered.images} images, with alt-text as the web writes it")
+    with telling(console, rendered.images) as tell:
+        write_set(rendered, "webdataset", str(folder), 1, tell)
+    return folder
+
+
+def _tell(console: Console, folder: Path, page: str) -> None:
+    for name, path in (
+        ("images", folder / "shards"),
+        ("corpus", folder / "corpus"),
+        ("truth", folder / "score.json"),
+        ("report", page),
+    ):
+        note = "   (open it in a browser)" if name == "report" else ""
+        console.print(f"{name:7} {path}{note}", soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""Engines to test: an event loop for the session, and one vLLM with a tiny random model in it."""
+"""Engines to test: a loop for the session, and one vLLM with the built-in captioner in it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from recaption.engines.base import CaptionEngine, Job, JobImage
 from recaption.engines.vllm import VllmEngine
 from recaption.keyed import hexdigest
 from recaption.sample import Caption, Request
+from recaption.shapeworld.captioner import BUILT_IN
 
 T = TypeVar("T")
 
@@ -113,23 +114,16 @@ def loop() -> Iterator[Loop]:
 
 
 @pytest.fixture(scope="session")
-def random_captioner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def in_process(loop: Loop) -> Iterator[InProcess]:
+    """The session's vLLM, with the built-in captioner; boots in about a minute."""
     pytest.importorskip("vllm")
-    from recaption.engines.random_model import make_random_captioner
-
-    return make_random_captioner(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture(scope="session")
-def in_process(loop: Loop, random_captioner: Path) -> Iterator[InProcess]:
-    """The session's vLLM; boots in about a minute."""
     args = {"dtype": "float32", "enforce_eager": True, "max_model_len": MAX_MODEL_LEN}
-    config = EngineConfig(kind="vllm", model=str(random_captioner), args=args)
+    config = EngineConfig(kind="vllm", model="builtin:shapeworld", args=args)
     engine = loop.run(VllmEngine.boot(config, SAMPLING))
     try:
         greedy = VllmEngine(engine._llm, config, GREEDY)
         of_greedy = loop.run(all_captions(greedy, greedy_jobs()))
         sampled = loop.run(all_captions(engine, sampled_jobs()))
-        yield InProcess(engine, random_captioner, of_greedy, sampled)
+        yield InProcess(engine, BUILT_IN["builtin:shapeworld"], of_greedy, sampled)
     finally:
         loop.run(engine.close())

@@ -4,11 +4,11 @@ import re
 import tarfile
 
 import pytest
-from tests.shapeworld.sets.layouts.pictures import shows
 
 from recaption.config import SourceConfig
 from recaption.shapeworld.unseen import CLASSES
 from recaption.sources import list_shards, read_parts
+from tests.shapeworld.sets.layouts.pictures import shows
 
 MEMBER = re.compile(r"(n\d{8})_(0|[1-9]\d*)\.JPEG")
 

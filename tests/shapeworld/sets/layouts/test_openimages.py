@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.shapeworld.sets.layouts.pictures import shows
 
 from recaption import keyed
 from recaption.shapeworld.alt_text import draw_alt_text
 from recaption.shapeworld.content import Medium
 from recaption.shapeworld.render import render
 from recaption.shapeworld.unseen import CLASSES
+from tests.shapeworld.sets.layouts.pictures import shows
 
 COLUMNS = {
     "validation-images-with-rotation.csv": "ImageID,Subset,OriginalURL,OriginalLandingURL,License,"

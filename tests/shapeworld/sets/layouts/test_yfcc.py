@@ -7,10 +7,10 @@ from datetime import datetime
 from urllib.parse import unquote_plus
 
 import pytest
-from tests.shapeworld.sets.layouts.pictures import shows
 
 from recaption.shapeworld.alt_text import AltKind, draw_alt_text
 from recaption.shapeworld.class_hint import draw_class_hint
+from tests.shapeworld.sets.layouts.pictures import shows
 
 FIELDS = (
     "line photo_id hash user nickname taken uploaded device title description user_tags"
