@@ -11,6 +11,7 @@ another busy process makes it three times as slow.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import logging
 import math
@@ -51,6 +52,12 @@ _HEADS = (1 + len(SHAPES), 1 + len(HUES), 1 + len(FILLS), 2, len(Medium))
 _HEAD_WEIGHTS = (1.5, 0.7, 1.0, 1.5, 0.3)
 _GROUPS = 4
 """Of texts in a batch, by length: less padding."""
+
+_FULL_ANSWER = 12
+"""Tokens of an answer; one with fewer weighs as much."""
+
+_PLACES, _LONGEST_SIDE = 0.2, 12
+"""What the places of image tokens count for; image tokens along a side, at most."""
 
 _CENTRE, _COVERED, _BARE = 4.0, 0.6, 0.1
 """What a patch counts for: where a thing's centre is, on a thing, on the background."""
@@ -126,12 +133,20 @@ class Course:
         self.tokenizer = make_tokenizer(plan.seed)
         self.model = architecture.build(self.tokenizer, plan.seed)
         self.heads = nn.ModuleList(nn.Linear(architecture.SIZE.vision_width, n) for n in _HEADS)
+        self.places = nn.Linear(architecture.SIZE.width, 2 * _LONGEST_SIDE)
         self.start_ids = torch.tensor(self.tokenizer(START).input_ids)
-        parameters = [*self.model.parameters(), *self.heads.parameters()]
+        layers = self.model.model.language_model.layers
+        layers[len(layers) // 2 - 1].register_forward_hook(self._keep_half_way)
+        parameters = [m.parameters() for m in (self.model, self.heads, self.places)]
         self.optimizer = torch.optim.AdamW(
-            parameters, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.02, fused=True
+            list(itertools.chain(*parameters)),
+            lr=plan.rate,
+            betas=(0.9, 0.98),
+            weight_decay=0.02,
+            fused=True,
         )
         self.held_out: list[Batch] = []
+        self._half_way = torch.zeros(())
 
     def resume(self) -> None:
         """Go on from the last state, if there is one."""
@@ -141,6 +156,7 @@ class Course:
         state = torch.load(file, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.heads.load_state_dict(state["heads"])
+        self.places.load_state_dict(state["places"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
 
@@ -152,6 +168,7 @@ class Course:
             {
                 "model": self.model.state_dict(),
                 "heads": self.heads.state_dict(),
+                "places": self.places.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "step": self.step,
                 "seconds": self.seconds,
@@ -173,10 +190,16 @@ class Course:
     def _language_loss(
         self, tokens_BGD: Tensor | None, grid: tuple[int, int], ids: Array, labels: Array
     ) -> Tensor:
-        """Return the mean over the answers' tokens. Texts of like length go through together."""
+        """Return the mean over the answers' tokens, and what the places of image tokens cost.
+
+        Texts of like length go through together. The tokens of a short answer weigh more: else the
+        one word that answers a question would count for nothing beside a caption.
+        """
         ids_NT, labels_NT = torch.from_numpy(ids), torch.from_numpy(labels)
         lengths = (ids_NT != self.tokenizer.pad_token_id).sum(1)
-        total, count = torch.zeros(()), int((labels_NT != -100).sum())
+        answered_N = (labels_NT != -100).sum(1)
+        weight_N = (_FULL_ANSWER / answered_N).clamp(min=1.0)
+        total, weights = torch.zeros(()), (weight_N * answered_N).sum()
         for rows in lengths.argsort().chunk(_GROUPS):
             longest = int(lengths[rows].max())
             wanted = labels_NT[rows, 1:longest]
@@ -187,8 +210,26 @@ class Course:
             hidden = read(self.model, self.start_ids, tokens, grid, text)[:, :-1]
             is_asked = wanted != -100
             logits = self.model.lm_head(hidden[is_asked])
-            total = total + F.cross_entropy(logits, wanted[is_asked], reduction="sum")
-        return total / count
+            each = F.cross_entropy(logits, wanted[is_asked], reduction="none")
+            total = total + (each * weight_N[rows, None].expand_as(wanted)[is_asked]).sum()
+        loss = total / weights
+        return loss if tokens_BGD is None else loss + _PLACES * self._place_loss(grid)
+
+    def _place_loss(self, grid: tuple[int, int]) -> Tensor:
+        """Return how ill an image token knows its row and column, half way up the language model.
+
+        Rotary positions are relative, so where something is must be worked out; nothing in the
+        captions asks for that early, and without asking it is hardly learned.
+        """
+        rows, columns = grid[0] // architecture.MERGE, grid[1] // architecture.MERGE
+        h_NGD = self._half_way[:, len(self.start_ids) :][:, : rows * columns]
+        row, column = self.places(F.layer_norm(h_NGD, h_NGD.shape[-1:])).chunk(2, dim=-1)
+        place = torch.arange(rows * columns).expand(len(h_NGD), -1).flatten()
+        of_rows = F.cross_entropy(row.flatten(0, 1), place // columns)
+        return of_rows + F.cross_entropy(column.flatten(0, 1), place % columns)
+
+    def _keep_half_way(self, _: Any, __: Any, output: Any) -> None:
+        self._half_way = output[0] if isinstance(output, tuple) else output
 
     def _patch_loss(self, h_BLD: Tensor, labels_BL5: Tensor) -> Tensor:
         h = F.layer_norm(h_BLD, h_BLD.shape[-1:]).flatten(0, 1)
