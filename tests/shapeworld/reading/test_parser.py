@@ -16,7 +16,7 @@ from recaption.shapeworld.reading.judge import judge
 from recaption.shapeworld.reading.parser import parse
 from recaption.shapeworld.words import lexicon
 
-SCENES = 400  # by hand: 10,000, see the note on the round trip in README
+SCENES = 400
 
 
 @pytest.mark.parametrize("style", Style)
