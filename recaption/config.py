@@ -54,6 +54,24 @@ class SourceConfig(Section):
         description="path, URL, glob, brace range {00000..00999}, or a .txt file that lists them"
     )
     kind: Literal["auto", "webdataset", "parquet", "folder"] = "auto"
+    adapter: Literal[
+        "generic",
+        "imagenet",
+        "openimages",
+        "yfcc100m",
+        "sa1b",
+        "places365",
+        "osv5m",
+        "inaturalist",
+        "plantnet",
+        "web",
+    ] = Field(default="generic", description="what the shards are, so what their hints mean")
+    tables: dict[str, str] = Field(
+        default_factory=dict, description="the adapter's own tables: name to path or URL"
+    )
+    min_label_score: float = Field(
+        default=0.7, ge=0, le=1, description="labels given by a machine below it are left out"
+    )
     dataset: str = Field(default="", description="name of the data set; default: its root's name")
     root: str = Field(
         default="", description="shard names are paths below it; default: the fixed part of path"
@@ -304,11 +322,20 @@ def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
                 *("image_column", "id_column", "alt_text_column"),
                 *("class_column", "class_from_folder"),
             }
-        ),
+        )
+        | _adapter(recipe.source),
         "prompts": prompts_hash,
         "seed": recipe.seed,
     }
     return keyed.hexdigest("fingerprint-1", json.dumps(decisive, sort_keys=True, default=str))
+
+
+def _adapter(source: SourceConfig) -> dict[str, Any]:
+    """Return how hints are read; nothing for the generic way, which is older than the key."""
+    if source.adapter == "generic":
+        return {}
+    tables = {name: path.rpartition("/")[2] for name, path in source.tables.items()}
+    return {"adapter": source.adapter, "tables": tables, "min_score": source.min_label_score}
 
 
 def _plain(value: Any) -> Any:

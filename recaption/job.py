@@ -12,6 +12,7 @@ from recaption.config import Recipe, RecipeError, SourceConfig, fingerprint
 from recaption.corpus.ledger import Committed, Ledger
 from recaption.corpus.manifest import open_corpus
 from recaption.corpus.writer import Provenance
+from recaption.datasets import check_tables, open_reader
 from recaption.engines.echo import echo_args
 from recaption.engines.identity import model_hash
 from recaption.prepare import Preparer
@@ -49,6 +50,8 @@ def resolve_job(recipe: Recipe) -> Job:
     prompts = load_prompts(caption.styles, caption.templates, caption.language)
     if recipe.engine.kind == "echo":
         echo_args(recipe.engine)
+    check_tables(recipe.source)
+    open_reader(recipe.source)  # what is wrong with a table shows before the run
     model = model_hash(recipe.engine)
     print_of = fingerprint(recipe, f"{prompts.digest} {safeguards.digest()}", model)
     root, shards = list_source(recipe.source)

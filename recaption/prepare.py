@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from recaption import keyed
 from recaption.config import Recipe
-from recaption.datasets import generic
+from recaption.datasets import open_reader
 from recaption.decode import DecodeError, ImageSpec, prepare
 from recaption.parts import PreparedPart, PreparedSample
 from recaption.prompts import VERSION, PromptSet, fenced
 from recaption.sample import (
     FULL_IMAGE,
+    HintKind,
     Hints,
     Part,
     Reason,
@@ -63,7 +64,7 @@ class Preparer:
     def sample(self, sample: Sample) -> PreparedSample:
         """Decode one image and write its prompts; what fails becomes the sample's rejection."""
         identity = replace(sample, image=None, fields={}, rejection=None)
-        hints = generic.hints(sample, self.recipe.source)
+        hints = open_reader(self.recipe.source)(sample)
         shown = self._shown(hints)
         prepared = PreparedSample(identity, hints, shown)
         if sample.rejection is not None or sample.image is None:
@@ -82,10 +83,14 @@ class Preparer:
     def _shown(self, hints: Hints) -> Hints:
         """Return what the recipe lets the model see, as it sees it."""
         caption = self.recipe.caption
+        by_kind = dict.fromkeys(HintKind, caption.use_class_names)
+        by_kind |= dict.fromkeys((HintKind.TAG, HintKind.CONTEXT), caption.use_alt_text)
         return fenced(
-            Hints(
+            replace(
+                hints,
                 alt_text=hints.alt_text if caption.use_alt_text else "",
                 class_names=hints.class_names if caption.use_class_names else (),
+                others=tuple(hint for hint in hints.others if by_kind[hint.kind]),
             )
         )
 

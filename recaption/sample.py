@@ -109,12 +109,69 @@ class Sample:
     rejection: Rejection | None = None
 
 
+class Trust(StrEnum):
+    """How far a hint is believed: a verified label, a likely one, what strangers wrote."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class HintKind(StrEnum):
+    """What a hint besides alt-text and class names says. A closed set.
+
+    LABEL comes from a machine, ABSENT was verified not to be there, OBJECT tells count and place
+    out of boxes, TAG is a user's, CONTEXT is where or when and cannot be seen, ATTRIBUTE comes from
+    image-text similarity, NOTE is about the file. The last three say whom to credit.
+    """
+
+    LABEL = "label"
+    ABSENT = "absent"
+    OBJECT = "object"
+    TAG = "tag"
+    CONTEXT = "context"
+    ATTRIBUTE = "attribute"
+    NOTE = "note"
+    LICENCE = "licence"
+    AUTHOR = "author"
+    PAGE = "page"
+
+
+SHOWN_KINDS = frozenset(
+    (
+        *(HintKind.LABEL, HintKind.ABSENT, HintKind.OBJECT),
+        *(HintKind.TAG, HintKind.CONTEXT, HintKind.ATTRIBUTE),
+    )
+)
+"""What a prompt may show; the rest goes into the corpus only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """One thing that is known of an image, and how far it is to be believed."""
+
+    kind: HintKind
+    text: str
+    trust: Trust = Trust.MEDIUM
+
+
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What is known of an image before it is captioned, as data and never as instruction."""
+    """What is known of an image before it is captioned, as data and never as instruction.
+
+    `alt_text` is of LOW trust, `class_names` of `class_trust`. `source` names who read them: the
+    data set's adapter.
+    """
 
     alt_text: str = ""
     class_names: tuple[str, ...] = ()
+    others: tuple[Hint, ...] = ()
+    class_trust: Trust = Trust.MEDIUM
+    source: str = "generic"
+
+    def texts(self, kind: HintKind) -> list[str]:
+        """Return what the hints of a kind say."""
+        return [hint.text for hint in self.others if hint.kind is kind]
 
 
 @dataclass(frozen=True, slots=True)

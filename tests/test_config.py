@@ -35,7 +35,7 @@ WRONG = [
     # an unknown key, in each section: the key, the nearest one, all that there are
     (["sorce.path=x"], "sorce: no such key, did you mean source? (keys: caption, corpus, engine,"),
     (["sed=1"], "sed: no such key, did you mean seed?"),
-    (["source.pth=x"], "source.pth: no such key, did you mean path? (keys: alt_text_column,"),
+    (["source.pth=x"], "source.pth: no such key, did you mean path? (keys: adapter, "),
     (["image.shortside=64"], "image.shortside: no such key, did you mean short_side?"),
     (["caption.style=[short]"], "caption.style: no such key, did you mean styles?"),
     (["engine.tmeout_s=3"], "engine.tmeout_s: no such key, did you mean timeout_s?"),

@@ -8,7 +8,16 @@ from typing import Any
 
 from recaption import safeguards
 from recaption.parts import Answer, CaptionedPart, CaptionedSample
-from recaption.sample import FULL_IMAGE, Caption, Reason, Rejection, Request, Stage
+from recaption.sample import (
+    FULL_IMAGE,
+    SHOWN_KINDS,
+    Caption,
+    Reason,
+    Rejection,
+    Request,
+    Stage,
+    Trust,
+)
 
 Row = dict[str, Any]
 """One row of a table, see `schema`."""
@@ -149,6 +158,21 @@ class PartRows:
         }
 
 
+def _hint_rows(sample: CaptionedSample) -> list[Row]:
+    """Return what the prompt showed, and of what it did not show whom to credit, and notes."""
+    shown, found = sample.prepared.shown, sample.prepared.hints
+    hints = [("class", name, shown.class_trust) for name in shown.class_names]
+    hints += [("alt_text", shown.alt_text, Trust.LOW)] if shown.alt_text else []
+    hints += [(str(one.kind), one.text, one.trust) for one in shown.others]
+    hints += [
+        (str(one.kind), one.text, one.trust) for one in found.others if one.kind not in SHOWN_KINDS
+    ]
+    return [
+        {"kind": kind, "text": text, "source": f"{found.source} {trust}"}
+        for kind, text, trust in hints
+    ]
+
+
 def _check(caption: Caption | None, got: int, asked: int) -> Rejection | None:
     if caption is not None:
         return safeguards.check(caption)
@@ -169,17 +193,13 @@ def _request_columns(request: Request, index: int, seed: int) -> Row:
 
 
 def _caption_columns(sample: CaptionedSample, caption: Caption) -> Row:
-    shown = sample.prepared.shown
-    hints = [{"kind": "class", "text": name, "source": "dataset"} for name in shown.class_names]
-    if shown.alt_text:
-        hints.append({"kind": "alt_text", "text": shown.alt_text, "source": "dataset"})
     return {
         "caption": caption.text,
         "finish_reason": caption.finish_reason,
         "prompt_tokens": caption.prompt_tokens,
         "caption_tokens": caption.caption_tokens,
         "mean_logprob": caption.mean_logprob,
-        "hints": hints,
+        "hints": _hint_rows(sample),
         "verdicts": [
             {"check": name, "verdict": "accept", "score": None} for name in safeguards.names()
         ],

@@ -46,6 +46,7 @@ _MADE_BY = [
 _VERDICTS = pa.list_(
     pa.struct([("check", pa.string()), ("verdict", pa.string()), ("score", pa.float32())])
 )
+# kind: class, alt_text or a HintKind; source: the adapter that read it, and its trust (`web low`)
 _HINTS = pa.list_(
     pa.struct([("kind", pa.string()), ("text", pa.string()), ("source", pa.string())])
 )
@@ -60,7 +61,7 @@ CAPTIONS = pa.schema(
         ("prompt_tokens", pa.int32()),
         ("caption_tokens", pa.int32()),
         ("mean_logprob", pa.float32()),  # natural log, mean over the caption's tokens
-        ("hints", _HINTS),  # what the prompt showed
+        ("hints", _HINTS),  # what the prompt showed; besides: whom to credit, notes on the file
         ("verdicts", _VERDICTS),  # of the safeguards
         *_MADE_BY,
     ],

@@ -1,21 +1,119 @@
 """What is known of an image beforehand, data set by data set.
 
-A data set is one module with a function `hints(sample, source) -> Hints`: from what lies beside an
-image in its shard (`sample.fields`, `sample.key`, `sample.image_name`) it makes alt-text and class
-names. It is pure: no files are read per sample; a table it needs (class names, metadata) is loaded
-once, on first use. It never fails: what is missing or odd gives an empty hint. Everything in
-`fields` was written by strangers: a hint is data for a fenced place in the prompt, never an
-instruction, and is passed on as text only.
+A data set is one module of the name that `source.adapter` takes. It has
+
+- `TABLES`: the tables that it can join, as a recipe names them under `source.tables`
+- `sample_id(sample)`: the data set's own id of an image, "" where it has none: then the shard's
+  name and the sample's key are the id
+- `open_reader(tables, source)`: returns the function from a sample to its Hints; called once in
+  each process, so that what is small is loaded there. What is large is indexed once on disk, see
+  `index`.
+
+A reader is pure and never fails: what is missing or odd gives an empty hint. Everything in
+`sample.fields` and in the tables was written by strangers: a hint is data for a fenced place in the
+prompt, never an instruction, and is passed on as text only.
 
 `generic` serves whatever has no module of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from typing import Protocol, cast
 
-from recaption.config import SourceConfig
+from recaption import storage
+from recaption.config import RecipeError, SourceConfig, nearest
 from recaption.sample import Hints, Sample
 
-HintReader = Callable[[Sample, SourceConfig], Hints]
-"""What each module of this package provides as `hints`."""
+HintReader = Callable[[Sample], Hints]
+"""Tells what is known of a sample's image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that an adapter joins: its name in the recipe, what it is, whether it must be."""
+
+    name: str
+    what: str
+    is_required: bool = False
+
+
+class Tables:
+    """The tables of a recipe, checked: what is asked for by name exists."""
+
+    def __init__(self, paths: Mapping[str, str]) -> None:
+        self._paths = dict(paths)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._paths
+
+    def path(self, name: str) -> str:
+        """Return the path or URL of a table that the recipe names."""
+        return self._paths[name]
+
+    def bytes_of(self, name: str) -> bytes:
+        """Return the whole content of a small table."""
+        return storage.read_bytes(self._paths[name])
+
+    def fail(self, name: str, got: str, expected: str) -> RecipeError:
+        """Return the error that a table is not laid out as it is published."""
+        return RecipeError(
+            f"source.tables.{name}: {self._paths[name]}: got {got}, expected {expected}"
+        )
+
+
+class Adapter(Protocol):
+    """What each module of this package has."""
+
+    TABLES: tuple[Table, ...]
+
+    def sample_id(self, sample: Sample) -> str:
+        """Return the data set's own id of an image, "" for none."""
+        ...
+
+    def open_reader(self, tables: Tables, source: SourceConfig) -> HintReader:
+        """Return the function from a sample to its hints. Raises RecipeError for an odd table."""
+        ...
+
+
+@lru_cache(maxsize=16)
+def load_adapter(name: str) -> Adapter:
+    """Return the module of an adapter that `SourceConfig` knows."""
+    return cast(Adapter, import_module(f"{__name__}.{name}"))
+
+
+def check_tables(source: SourceConfig) -> None:
+    """Check the names and places of a recipe's tables. Raises RecipeError."""
+    known = {table.name: table for table in load_adapter(source.adapter).TABLES}
+    for name in source.tables:
+        if name not in known:
+            choices = f"tables: {', '.join(known)}" if known else "it has none"
+            raise RecipeError(
+                f"source.tables.{name}: the adapter {source.adapter} has no such"
+                f" table{nearest(name, known)} ({choices})"
+            )
+    for name, table in known.items():
+        if table.is_required and name not in source.tables:
+            raise RecipeError(
+                f"source.tables.{name}: missing; the adapter {source.adapter} needs {table.what}"
+            )
+    for name, path in source.tables.items():
+        if not storage.exists(path):
+            raise RecipeError(
+                f"source.tables.{name}: looked for {path}, which is not there;"
+                f" expected {known[name].what}"
+            )
+
+
+def open_reader(source: SourceConfig) -> HintReader:
+    """Return the reader of a recipe's hints; within a process the same one for the same recipe."""
+    return _open_reader(source.model_dump_json())
+
+
+@lru_cache(maxsize=4)
+def _open_reader(source_json: str) -> HintReader:
+    source = SourceConfig.model_validate_json(source_json)
+    return load_adapter(source.adapter).open_reader(Tables(source.tables), source)

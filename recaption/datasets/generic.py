@@ -17,6 +17,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from recaption.config import SourceConfig
+from recaption.datasets import HintReader, Table, Tables
 from recaption.sample import Hints, Sample
 from recaption.sources.base import decode_text, printable
 
@@ -24,6 +25,18 @@ _ALT_TEXT = ("caption", "alt_text", "alt-text", "text", "alt", "title", "descrip
 _CLASS = ("class_name", "class", "label_name", "category", "category_name", "label")
 
 Fields = Mapping[str, object]
+
+TABLES: tuple[Table, ...] = ()
+
+
+def sample_id(sample: Sample) -> str:
+    """Return "": the shard and the key are all there is."""
+    return ""
+
+
+def open_reader(tables: Tables, source: SourceConfig) -> HintReader:
+    """Return the function from a sample to its hints."""
+    return lambda sample: hints(sample, source)
 
 
 def hints(sample: Sample, source: SourceConfig) -> Hints:

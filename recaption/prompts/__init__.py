@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -18,7 +19,7 @@ import jinja2.meta
 
 from recaption import keyed
 from recaption.config import RecipeError, nearest
-from recaption.sample import Hints
+from recaption.sample import SHOWN_KINDS, Hint, HintKind, Hints
 
 VERSION = "v1"
 CLAIM = "_claim"
@@ -56,11 +57,20 @@ def fence_safe(text: str, limit: int = _MAX_HINT_CHARS) -> str:
 
 
 def fenced(hints: Hints) -> Hints:
-    """Return the hints as a prompt shows them: harmless, and of class names the first 32."""
+    """Return the hints as a prompt shows them: harmless, and of each kind the first 32."""
     names = (fence_safe(name, _MAX_CLASS_CHARS) for name in hints.class_names[:_MAX_CLASS_NAMES])
-    return Hints(
+    count: Counter[HintKind] = Counter()
+    others = []
+    for hint in hints.others:
+        text = fence_safe(hint.text, _MAX_CLASS_CHARS)
+        count[hint.kind] += 1
+        if text and hint.kind in SHOWN_KINDS and count[hint.kind] <= _MAX_CLASS_NAMES:
+            others.append(replace(hint, text=text))
+    return replace(
+        hints,
         alt_text=fence_safe(hints.alt_text),
         class_names=tuple(name for name in names if name),
+        others=tuple(others),
     )
 
 
@@ -118,7 +128,10 @@ class PromptSet:
         """Return the prompt of a style for an image with these hints."""
         shown = fenced(hints)
         text = self._environment.get_template(f"{style}.j2").render(
-            alt_text=shown.alt_text, class_names=list(shown.class_names), language=self.language
+            alt_text=shown.alt_text,
+            class_names=list(shown.class_names),
+            language=self.language,
+            **{f"{kind}_hints": shown.texts(kind) for kind in sorted(SHOWN_KINDS)},
         )
         return _one_line(text)
 
@@ -173,7 +186,8 @@ def _read_folder(folder: Path) -> dict[str, str]:
 def _check(prompts: PromptSet) -> None:
     """Render each template with and without hints: what is wrong with it shows before the run."""
     for style in prompts.styles:
-        for hints in (Hints(), Hints(alt_text="a", class_names=("b",))):
+        others = tuple(Hint(kind, "c") for kind in sorted(SHOWN_KINDS))
+        for hints in (Hints(), Hints(alt_text="a", class_names=("b",), others=others)):
             try:
                 text = prompts.render(style, hints)
             except Exception as e:  # a template can raise anything

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from recaption import storage
 from recaption.config import SourceConfig
-from recaption.sample import Part, Sample, Shard
+from recaption.datasets import Adapter, load_adapter
+from recaption.sample import Part, Reason, Rejection, Sample, Shard, Stage
 from recaption.sources import folder, parquet, webdataset
 from recaption.sources.base import Samples, Wanted, printable
+from recaption.sources.ids import SeenKeys, quote_key
 
 _READERS: dict[str, Callable[[Shard, SourceConfig, Wanted], Samples]] = {
     "webdataset": webdataset.read_samples,
@@ -42,6 +44,7 @@ def read_parts(
     part is marked as the last because that one is in `skip`.
     """
     cutter = _Cutter(shard, source.part_samples, frozenset(skip))
+    own_id = _OwnIds(load_adapter(source.adapter))
     if count is not None and cutter.next_missing(0) >= count:
         return
     try:
@@ -51,13 +54,34 @@ def read_parts(
                     yield from cutter.cut(is_last=False)
                     if count is not None and cutter.next_missing(cutter.index) >= count:
                         return
-                cutter.take(sample)
+                cutter.take(sample and own_id(sample))
     except (ValueError, OSError) as error:  # BrokenShard, StorageError, a local disk's fault
         if cutter.is_full:
             yield from cutter.cut(is_last=False)
         yield cutter.break_off(error)
         return
     yield from cutter.cut(is_last=True)
+
+
+class _OwnIds:
+    """Gives samples the data set's own ids, each once in a shard."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
+        self._seen = SeenKeys()
+
+    def __call__(self, sample: Sample) -> Sample:
+        own = self._adapter.sample_id(sample)
+        if not own:
+            return sample
+        own = quote_key(own)
+        if self._seen.add(own):
+            return replace(sample, sample_id=own)
+        message = f"the id {own} was in this shard before"
+        rejection = Rejection(Stage.READ, Reason.DUPLICATE_KEY, message)
+        return replace(
+            sample, sample_id=f"{own}#{sample.ordinal}", image=None, fields={}, rejection=rejection
+        )
 
 
 class _Cutter:

@@ -196,8 +196,8 @@ def test_a_caption_says_where_it_came_from(tmp_path: Path) -> None:
     assert {name: first[name] for name in expected} == expected
     assert (second["slot"], second["seed"], second["caption"]) == (1, 71, "y z")
     assert first["hints"] == [
-        {"kind": "class", "text": "dog", "source": "dataset"},
-        {"kind": "alt_text", "text": "alt as shown", "source": "dataset"},
+        {"kind": "class", "text": "dog", "source": "generic medium"},
+        {"kind": "alt_text", "text": "alt as shown", "source": "generic low"},
     ], "what the prompt showed, not what was found"
     assert len(first["image_sha256"]) == 64
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recaption.config import SourceConfig
-from recaption.datasets import HintReader, generic
+from recaption.datasets import generic
 from recaption.sample import Hints, Sample
 from recaption.sources import list_shards, read_parts
 from tests.shared_data import shared_data
@@ -16,8 +16,7 @@ from tests.shared_data import shared_data
 
 def hints(fields: dict[str, Any], image_name: str = "", **options: Any) -> Hints:
     sample = Sample("s/a", "a", 0, b"x", image_name=image_name, fields=fields)
-    read: HintReader = generic.hints
-    return read(sample, SourceConfig(path="x", **options))
+    return generic.hints(sample, SourceConfig(path="x", **options))
 
 
 @pytest.mark.parametrize(

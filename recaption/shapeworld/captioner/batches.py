@@ -22,6 +22,8 @@ from recaption.shapeworld.captioner.lessons import draw_copying, draw_exercises,
 from recaption.shapeworld.content import Colour, Fill, Medium, Shape, Tone, hue_in
 from recaption.shapeworld.drawing.geometry import frame_of, to_unit
 from recaption.shapeworld.drawing.outlines import contains, outline
+from recaption.shapeworld.drawing.setting import WORDS
+from recaption.shapeworld.language import is_word_read
 from recaption.shapeworld.render import encode, render
 from recaption.shapeworld.scenes import Scene
 
@@ -38,10 +40,11 @@ Array = npt.NDArray[Any]
 class Batch:
     """B images of one grid, and K texts for each (row b * K + k belongs to image b).
 
-    `images` [B, H, W, 3] uint8; `grid` in patches; `patch_labels` [B, L, 5] int64 in the order of
+    `images` [B, H, W, 3] uint8; `grid` in patches; `patch_labels` [B, L, 6] int64 in the order of
     the patches: shape + 1, colour + 1, fill + 1 of what covers the patch's middle (0: nothing),
-    1 where a thing's centre is, medium. `ids` [B * K, T] is the text behind the image, `labels` the
-    same with -100 where nothing is to be learned. `tasks` names each row's task.
+    1 where a thing's centre is, medium, number + 1 of the printed word on it (0: none).
+    `ids` [B * K, T] is the text behind the image, `labels` the same with -100 where nothing is to
+    be learned. `tasks` names each row's task.
     """
 
     images: Array
@@ -66,11 +69,11 @@ def view_pixels(scene: Scene, rng: random.Random) -> Array:
 
 
 def label_patches(scene: Scene, rows: int, columns: int) -> Array:
-    """Return [rows * columns, 5] labels, row by row; see `Batch`."""
+    """Return [rows * columns, 6] labels, row by row; see `Batch`."""
     x, y = (np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows
     frame = np.array(frame_of(scene.aspect))
     points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2) * frame
-    labels = np.zeros((rows * columns, 5), dtype=np.int64)
+    labels = np.zeros((rows * columns, 6), dtype=np.int64)
     labels[:, 4] = tuple(Medium).index(scene.medium)
     for thing, sight in zip(scene.things, scene.sightings(), strict=True):
         inside = contains(outline(thing.shape), to_unit(thing, scene.aspect, points))
@@ -81,6 +84,10 @@ def label_patches(scene: Scene, rows: int, columns: int) -> Array:
         labels[inside, :3] = what
         if sight.is_named:
             labels[middle, :4] = (*what, 1)
+    if (word := scene.word) is not None and is_word_read(scene):
+        away = np.abs(points - np.array((word.x, word.y)) * frame)
+        on_plate = (away <= (word.width / 2, word.height / 2)).all(axis=1)
+        labels[on_plate, 5] = 1 + WORDS.index(word.text)
     return labels
 
 

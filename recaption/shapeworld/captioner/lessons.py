@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,11 +19,14 @@ from recaption.shapeworld.questions import draw_question
 from recaption.shapeworld.scenes import Scene, draw_scene
 from recaption.shapeworld.unseen import CLASSES
 
-TASKS = {Style.SHORT: 18, Style.DENSE: 26, Style.SPATIAL: 16, Style.ATTRIBUTES: 10}
+TASKS = {Style.SHORT: 16, Style.DENSE: 24, Style.SPATIAL: 20, Style.ATTRIBUTES: 10}
 """How often each is asked, in percent; the rest: questions, and short captions in German."""
 
 GERMAN, QUESTIONS = 6, 24
 CROPPED, FLIPPED = 0.35, 0.15
+MORE_WORDS = 0.2
+"""Share of the scenes that are drawn again until they have a printed word."""
+
 ALT_SHOWN, CLASS_SHOWN, WRONG_CLASS, GLOSS = 0.45, 0.35, 0.5, 0.4
 
 ALT_KINDS = {
@@ -55,6 +59,9 @@ def draw_view(seed: int, index: int, is_simple: bool = False) -> tuple[Scene, Sc
     if is_simple:
         few = scene.things[:2]
         return (s := replace(scene, things=few, word=None)), s
+    if rng.random() < MORE_WORDS:
+        drawn = (draw_scene(seed + again, index) for again in itertools.count())
+        scene = next(one for one in drawn if one.word is not None)
     shown = flip(scene) if rng.random() < FLIPPED else scene
     if rng.random() < CROPPED:
         shown = crop(shown, draw_region(rng, scene.aspect))

@@ -42,14 +42,15 @@ from recaption.shapeworld.captioner.batches import (
 from recaption.shapeworld.captioner.forward import patches_of, read, see
 from recaption.shapeworld.captioner.tokens import make_tokenizer
 from recaption.shapeworld.content import Medium
+from recaption.shapeworld.drawing.setting import WORDS
 
 log = logging.getLogger(__name__)
 
 HELD_OUT = 999_983
 """Seed of the scenes that are measured on."""
 
-_HEADS = (1 + len(SHAPES), 1 + len(HUES), 1 + len(FILLS), 2, len(Medium))
-_HEAD_WEIGHTS = (1.5, 0.7, 1.0, 1.5, 0.3)
+_HEADS = (1 + len(SHAPES), 1 + len(HUES), 1 + len(FILLS), 2, len(Medium), 1 + len(WORDS))
+_HEAD_WEIGHTS = (1.5, 0.7, 1.0, 1.5, 0.3, 0.7)
 _GROUPS = 4
 """Of texts in a batch, by length: less padding."""
 
@@ -231,10 +232,10 @@ class Course:
     def _keep_half_way(self, _: Any, __: Any, output: Any) -> None:
         self._half_way = output[0] if isinstance(output, tuple) else output
 
-    def _patch_loss(self, h_BLD: Tensor, labels_BL5: Tensor) -> Tensor:
+    def _patch_loss(self, h_BLD: Tensor, labels_BL6: Tensor) -> Tensor:
         h = F.layer_norm(h_BLD, h_BLD.shape[-1:]).flatten(0, 1)
-        labels = labels_BL5.flatten(0, 1)
-        weight = torch.where(labels[:, 0] > 0, _COVERED, _BARE)
+        labels = labels_BL6.flatten(0, 1)
+        weight = torch.where((labels[:, 0] > 0) | (labels[:, 5] > 0), _COVERED, _BARE)
         weight = torch.where(labels[:, 3] > 0, _CENTRE, weight)
         weight = weight / weight.sum()
         total = torch.zeros(())
@@ -279,6 +280,9 @@ class Course:
             for name, k in (("shape", 0), ("colour", 1), ("fill", 2)):
                 found = self.heads[k](h[centres]).argmax(-1) == labels[centres][:, k]
                 right[f"patch {name}"].append(found.float().mean().item())
+            printed = labels[..., 5] > 0
+            found = self.heads[5](h[printed]).argmax(-1) == labels[printed][:, 5]
+            right["patch word"].append(found.float().mean().item())
         return {name: round(sum(v) / len(v), 4) for name, v in sorted(right.items())}
 
 
