@@ -48,6 +48,23 @@ class Reason(StrEnum):
     KILLED_ENGINE = "killed_engine"
     # check
     EMPTY_CAPTION = "empty_caption"
+    CUT_OFF = "cut_off"
+    REPETITION = "repetition"
+    REFUSAL = "refusal"
+    BOILERPLATE = "boilerplate"
+    MARKUP = "markup"
+    PROMPT_LEAK = "prompt_leak"
+    WRONG_LANGUAGE = "wrong_language"
+    TOO_SHORT = "too_short"
+    TOO_LONG = "too_long"
+    COPIED_ALT_TEXT = "copied_alt_text"
+    META_TEXT = "meta_text"
+    CLASS_CONTRADICTED = "class_contradicted"
+    ABSENT_MENTIONED = "absent_mentioned"
+    INVENTED = "invented"
+    LOW_SIMILARITY = "low_similarity"
+    PERSONAL_DATA = "personal_data"
+    FACTS_LOST = "facts_lost"
 
 
 @dataclass(frozen=True, slots=True)
