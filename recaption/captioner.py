@@ -24,6 +24,7 @@ from recaption.engines.base import (
     boot_engine,
 )
 from recaption.engines.driver import EngineDriver, convicted
+from recaption.guard import Guard
 from recaption.parts import (
     HANDED_BACK,
     Answer,
@@ -32,6 +33,7 @@ from recaption.parts import (
     PreparedPart,
     PreparedSample,
 )
+from recaption.prompts import PromptSet
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +45,12 @@ _REPORT_S = 1.0
 class Captioner:
     """Captions parts. One is made per actor; Ray Data calls it for several parts at once."""
 
-    def __init__(self, recipe: Recipe, coordinator: Any) -> None:
+    def __init__(self, recipe: Recipe, prompts: PromptSet, coordinator: Any) -> None:
         self._recipe = recipe
         self._coordinator = coordinator
         self._name = ray.get_runtime_context().get_actor_id() or "local"
         self._driver = EngineDriver(recipe.engine, self._boot, self._before_boot)
+        self._guard = Guard(recipe, prompts, self._driver.answer)
         self._turnstile = _Turnstile()
         self._reported = (0, 0, 0, 0)
         self._reporter: asyncio.Task[None] | None = None
@@ -74,17 +77,45 @@ class Captioner:
         history = await self._coordinator.begin.remote(self._name, part.part.name)
         try:
             info = await self._driver.start()
-            jobs = _jobs(part)
             if history.starts < _CAREFUL:
-                answers = await self._driver.answer_all(jobs)
+                samples = await self._caption_all(part)
             else:
-                answers = await self._answer_carefully(part.part.name, jobs, history)
+                samples = await self._caption_carefully(part, history)
         except EngineBootError as e:
             return await self._give_up(part, str(e))
         finally:
             await self._report()  # before the part's receipt: a run may end with it
             await self._coordinator.end.remote(self._name, part.part.name)
-        return _captioned(part, answers, info, time.monotonic() - started)
+        return _captioned(part, samples, info, time.monotonic() - started)
+
+    async def _caption_all(self, part: PreparedPart) -> list[CaptionedSample]:
+        """Caption all samples at once; each is reviewed as soon as it has its answers."""
+
+        async def caption(sample: PreparedSample) -> CaptionedSample:
+            jobs = _jobs(sample)
+            return await self._review(part, sample, jobs, await self._driver.answer_all(jobs))
+
+        return list(await asyncio.gather(*(caption(sample) for sample in part.samples)))
+
+    async def _caption_carefully(
+        self, part: PreparedPart, history: History
+    ) -> list[CaptionedSample]:
+        jobs = [_jobs(sample) for sample in part.samples]
+        flat = [job for of_sample in jobs for job in of_sample]
+        rest = iter(await self._answer_carefully(part.part.name, flat, history))
+        return [
+            await self._review(part, sample, of_sample, [next(rest) for _ in of_sample])
+            for sample, of_sample in zip(part.samples, jobs, strict=True)
+        ]
+
+    async def _review(
+        self, part: PreparedPart, sample: PreparedSample, jobs: list[Job], answers: list[Answer]
+    ) -> CaptionedSample:
+        """Let the safeguards judge a sample's answers; its pixels go."""
+        if not jobs:
+            return CaptionedSample(_without_pixels(sample))
+        judged = await self._guard.review(sample, jobs[0].image, answers, is_whole=not part.retry)
+        return CaptionedSample(_without_pixels(sample), judged)
 
     async def _answer_carefully(self, part: str, jobs: list[Job], history: History) -> list[Answer]:
         """Answer a part in which the whole process died before: in groups known to the coordinator.
@@ -178,28 +209,20 @@ class _Turnstile:
                 self._changed.notify_all()
 
 
-def _jobs(part: PreparedPart) -> list[Job]:
-    jobs = []
-    for prepared in part.samples:
-        if prepared.image is not None and prepared.requests:
-            image = JobImage(prepared.image.data, prepared.image.sha256)
-            sample_id = prepared.sample.sample_id
-            jobs += [Job(sample_id, image, request) for request in prepared.requests]
-    return jobs
+def _jobs(sample: PreparedSample) -> list[Job]:
+    if sample.image is None:
+        return []
+    image = JobImage(sample.image.data, sample.image.sha256)
+    return [Job(sample.sample.sample_id, image, request) for request in sample.requests]
 
 
 def _captioned(
-    part: PreparedPart, answers: list[Answer], info: EngineInfo, seconds: float
+    part: PreparedPart, samples: list[CaptionedSample], info: EngineInfo, seconds: float
 ) -> CaptionedPart:
-    rest = iter(answers)
-    samples = tuple(
-        CaptionedSample(_without_pixels(s), tuple(next(rest) for _ in s.requests))
-        for s in part.samples
-    )
     return CaptionedPart(
         part.shard,
         part.part,
-        samples,
+        tuple(samples),
         engine=info.kind,
         engine_version=info.version,
         seconds=seconds,

@@ -25,6 +25,7 @@ from pydantic import (
 from recaption import keyed
 from recaption.config_errors import explain
 from recaption.config_errors import nearest as nearest
+from recaption.sample import Reason
 
 
 class RecipeError(ValueError):
@@ -53,7 +54,7 @@ class SourceConfig(Section):
     path: str | list[str] = Field(
         description="path, URL, glob, brace range {00000..00999}, or a .txt file that lists them"
     )
-    kind: Literal["auto", "webdataset", "parquet", "folder"] = "auto"
+    kind: Literal["auto", "webdataset", "parquet", "zip", "folder"] = "auto"
     adapter: Literal[
         "generic",
         "imagenet",
@@ -105,6 +106,9 @@ class CaptionConfig(Section):
     samples: int = Field(default=1, ge=1, le=64, description="captions per style")
     use_alt_text: bool = Field(default=True, description="show the alt-text to the model, fenced")
     use_class_names: bool = Field(default=True, description="show the class names, fenced")
+    clean_alt_text: bool = Field(
+        default=True, description="clean the alt-text, and leave it out where it is junk"
+    )
     language: str = Field(
         default="English", min_length=1, description="what the captions are written in"
     )
@@ -118,6 +122,35 @@ class CaptionConfig(Section):
         if len(set(styles)) != len(styles):
             raise ValueError(f"each style once, got {styles}")
         return styles
+
+
+class AttributesConfig(Section):
+    """Hints for images without labels: which of a list of descriptions fit, by a similarity model.
+
+    Off where `model` is empty.
+    """
+
+    model: str = Field(default="", description="CLIP or SigLIP of transformers, name or path")
+    revision: str = Field(default="", description="branch, tag or commit of the model")
+    descriptions: list[str] = Field(default=[], description="what may occur in the data set")
+    template: str = Field(default="a photo of {}", description="what a description is put into")
+    empty_template: str = Field(
+        default="a photo", description="the template with nothing in it: what must be exceeded"
+    )
+    margin: float = Field(default=0.0, description="by how much it must be exceeded, in cosine")
+    most: int = Field(default=8, ge=1, description="attributes of an image")
+    batch: int = Field(default=64, ge=1, description="images that go through the model at once")
+    replicas: int = Field(default=1, ge=1, description="models in the pool")
+    num_gpus: float = Field(default=0.0, ge=0, description="GPUs per model, a fraction allowed")
+    num_cpus: float = Field(default=1.0, ge=0, description="CPUs reserved per model")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> AttributesConfig:
+        if self.model and not self.descriptions:
+            raise ValueError("attributes.model is set: attributes.descriptions needs a list")
+        if self.template.count("{}") != 1:
+            raise ValueError(f"attributes.template: expected one {{}}, got {self.template!r}")
+        return self
 
 
 class EngineConfig(Section):
@@ -185,6 +218,39 @@ class SamplingConfig(Section):
         return self
 
 
+class SafeguardsConfig(Section):
+    """What becomes of a caption that a check finds fault with."""
+
+    actions: dict[str, Literal["accept", "repair", "prune", "reject"]] = Field(
+        default_factory=dict,
+        description="by reason, over the defaults: keep it, ask again, cut the sentence, leave out",
+    )
+    repairs: int = Field(
+        default=1, ge=0, le=8, description="times a caption at fault is asked again, seeds anew"
+    )
+    claims: bool = Field(
+        default=False, description="ask the captioner of each claim of a caption whether it is true"
+    )
+    min_yes: float = Field(
+        default=0.5, ge=0, le=1, description="chance of yes below which a claim counts as invented"
+    )
+    fuse: bool = Field(
+        default=False, description="facts of the alt-text that no caption kept: ask to put them in"
+    )
+    fallback: Literal["none", "alt_text", "class_name"] = Field(
+        default="none", description="what stands in for an image none of whose captions passed"
+    )
+
+    @field_validator("actions")
+    @classmethod
+    def _known_reasons(cls, actions: dict[str, str]) -> dict[str, str]:
+        known = [str(reason) for reason in Reason]
+        for reason in actions:
+            if reason not in known:
+                raise ValueError(f"no reason {reason!r}{nearest(reason, known)}")
+        return actions
+
+
 class CorpusConfig(Section):
     """Where the captions go."""
 
@@ -211,9 +277,11 @@ class Recipe(Section):
 
     source: SourceConfig
     image: ImageConfig = ImageConfig()
+    attributes: AttributesConfig = AttributesConfig()
     caption: CaptionConfig = CaptionConfig()
     engine: EngineConfig
     sampling: SamplingConfig = SamplingConfig()
+    safeguards: SafeguardsConfig = SafeguardsConfig()
     corpus: CorpusConfig
     run: RunConfig = RunConfig()
     seed: int = 0
@@ -307,8 +375,9 @@ def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
     """
     args = {k: v for k, v in recipe.engine.args.items() if k not in _RATE_ONLY}
     asked = recipe.caption.model_dump(exclude={"templates"})
-    if asked["language"] == CaptionConfig().language:
-        del asked["language"]  # younger than the first corpora, whose fingerprints stay
+    for young in ("language", "clean_alt_text"):
+        if asked[young] == getattr(CaptionConfig(), young):
+            del asked[young]  # younger than the first corpora, whose fingerprints stay
     decisive = {
         "kind": recipe.engine.kind,
         "model": model_hash,
@@ -327,6 +396,12 @@ def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
         "prompts": prompts_hash,
         "seed": recipe.seed,
     }
+    if recipe.attributes.model:
+        decisive["attributes"] = recipe.attributes.model_dump(
+            exclude={"batch", "replicas", "num_gpus", "num_cpus"}
+        )
+    if recipe.safeguards != SafeguardsConfig():
+        decisive["safeguards"] = recipe.safeguards.model_dump()
     return keyed.hexdigest("fingerprint-1", json.dumps(decisive, sort_keys=True, default=str))
 
 

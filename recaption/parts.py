@@ -7,11 +7,13 @@ it or merges it with another. A sample that failed stays in its part with its re
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
+from recaption.safeguards.verdict import Verdict
 from recaption.sample import Caption, Hints, Part, Rejection, Request, Sample, Shard
 
 if TYPE_CHECKING:
@@ -68,15 +70,49 @@ class PreparedPart(_Row):
     fault: str = ""
     retry: int = 0
 
+    def with_samples(self, samples: tuple[PreparedSample, ...]) -> PreparedPart:
+        """Return the part with its samples changed."""
+        return replace(self, samples=samples)
+
+
+class Outcome(StrEnum):
+    """How a caption fared with the safeguards. A closed set."""
+
+    ACCEPTED = "accepted"
+    REPAIRED = "repaired"
+    PRUNED = "pruned"
+    FUSED = "fused"
+    FALLBACK = "fallback"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A caption that went through the safeguards, or the `rejection` for which it is left out.
+
+    `request` is the one that wrote it, for its slot alone: of a repair, the last.
+    """
+
+    request: Request
+    caption: Caption
+    verdicts: tuple[Verdict, ...]
+    outcome: Outcome
+    rejection: Rejection | None = None
+    attempts: int = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a request: its captions, or a rejection, and how often it was run."""
+    """What came of a request: its captions, or a rejection, and how often it was run.
+
+    `judged` is what the safeguards made of the captions, in their order.
+    """
 
     request: Request
     captions: tuple[Caption, ...] = ()
     rejection: Rejection | None = None
     attempts: int = 1
+    judged: tuple[Judged, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +142,9 @@ class CaptionedPart(_Row):
 class Receipt(_Row):
     """What became of a part: counts of what was committed, or the fault.
 
-    `rejects` counts rejected samples and captions by reason. `was_there` is true where another
-    attempt had committed the part before. A fault that `is_fatal` ends the run.
+    `rejects` counts rejected samples and captions by reason, `outcomes` how captions fared.
+    `was_there` is true where another attempt had committed the part before. A fault that
+    `is_fatal` ends the run.
     """
 
     part: Part
@@ -117,6 +154,7 @@ class Receipt(_Row):
     captions: int = 0
     rejected_captions: int = 0
     rejects: tuple[tuple[str, int], ...] = ()
+    outcomes: tuple[tuple[str, int], ...] = ()
     retried_requests: int = 0
     fault: str = ""
     is_fatal: bool = False

@@ -18,6 +18,7 @@ import ray
 import ray.data
 
 from recaption import runtime
+from recaption.attributes import AttributeStage
 from recaption.captioner import Captioner
 from recaption.coordinator import start_coordinator
 from recaption.corpus.ledger import Committed
@@ -153,27 +154,40 @@ def caption(
     """Stream shards through the pipeline; yield a receipt per part as it is committed."""
     whole_parts: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}
     with runtime.data_context():
-        receipts = (
-            ray.data.from_items(list(range(len(tasks))), override_num_blocks=len(tasks))
-            .map_batches(
-                _reader(job.preparer, ray.put(tasks), coordinator),
-                num_cpus=job.recipe.run.read_cpus,
-                memory=_READ_MEMORY,
-                **whole_parts,
-            )
-            .map_batches(
-                Captioner,
-                fn_constructor_args=(job.recipe, coordinator),
-                compute=engines.pool(job.recipe.engine.parts_in_flight),
-                **engines.resources(),
-                **whole_parts,
-            )
-            .map_batches(_writer(job.made_by), num_cpus=runtime.WRITE_CPUS, **whole_parts)
+        parts = ray.data.from_items(
+            list(range(len(tasks))), override_num_blocks=len(tasks)
+        ).map_batches(
+            _reader(job.preparer, ray.put(tasks), coordinator),
+            num_cpus=job.recipe.run.read_cpus,
+            memory=_READ_MEMORY,
+            **whole_parts,
         )
+        if job.recipe.attributes.model:
+            parts = _with_attributes(parts, job, whole_parts)
+        receipts = parts.map_batches(
+            Captioner,
+            fn_constructor_args=(job.recipe, job.preparer.prompts, coordinator),
+            compute=engines.pool(job.recipe.engine.parts_in_flight),
+            **engines.resources(),
+            **whole_parts,
+        ).map_batches(_writer(job.made_by), num_cpus=runtime.WRITE_CPUS, **whole_parts)
         blocks: Iterable[Any] = receipts.iter_batches(prefetch_batches=0, **whole_parts)
         for block in blocks:
             for i in range(block.num_rows):
                 yield Receipt.from_row(block.slice(i, 1))
+
+
+def _with_attributes(parts: Any, job: Job, whole_parts: dict[str, Any]) -> Any:
+    """Add the stage that hints at attributes by image-text similarity."""
+    config = job.recipe.attributes
+    return parts.map_batches(
+        AttributeStage,
+        fn_constructor_args=(config, job.preparer),
+        compute=ray.data.ActorPoolStrategy(size=config.replicas),
+        num_cpus=config.num_cpus,
+        num_gpus=config.num_gpus,
+        **whole_parts,
+    )
 
 
 def _reader(

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from recaption import keyed
+from recaption.alt_text import clean, judge
 from recaption.config import Recipe
 from recaption.datasets import open_reader
 from recaption.decode import DecodeError, ImageSpec, prepare
@@ -14,6 +15,7 @@ from recaption.parts import PreparedPart, PreparedSample
 from recaption.prompts import VERSION, PromptSet, fenced
 from recaption.sample import (
     FULL_IMAGE,
+    Hint,
     HintKind,
     Hints,
     Part,
@@ -80,6 +82,16 @@ class Preparer:
             return replace(prepared, image=image, rejection=rejection)
         return replace(prepared, image=image, requests=requests)
 
+    def with_hints(self, prepared: PreparedSample, more: tuple[Hint, ...]) -> PreparedSample:
+        """Return a prepared sample of which more is known: its prompts are written again."""
+        hints = replace(prepared.hints, others=(*prepared.hints.others, *more))
+        shown = self._shown(hints)
+        requests = tuple(
+            replace(request, prompt=self.prompts.render(request.style, shown))
+            for request in prepared.requests
+        )
+        return replace(prepared, hints=hints, shown=shown, requests=requests)
+
     def _shown(self, hints: Hints) -> Hints:
         """Return what the recipe lets the model see, as it sees it."""
         caption = self.recipe.caption
@@ -88,11 +100,18 @@ class Preparer:
         return fenced(
             replace(
                 hints,
-                alt_text=hints.alt_text if caption.use_alt_text else "",
+                alt_text=self._alt_text(hints.alt_text) if caption.use_alt_text else "",
                 class_names=hints.class_names if caption.use_class_names else (),
                 others=tuple(hint for hint in hints.others if by_kind[hint.kind]),
             )
         )
+
+    def _alt_text(self, found: str) -> str:
+        """Return an alt-text clean, or nothing where it is junk."""
+        if not self.recipe.caption.clean_alt_text or not found:
+            return found
+        cleaned = clean(found)
+        return "" if judge(cleaned, found).is_junk else cleaned
 
     def _requests(self, sample_id: str, shown: Hints) -> tuple[Request, ...]:
         caption = self.recipe.caption

@@ -18,6 +18,7 @@ from recaption.sources.base import IMAGE_EXTENSIONS, extension_of
 from recaption.sources.folder import list_folder
 from recaption.sources.tar import TarReader, open_tar
 from recaption.sources.webdataset import split_name
+from recaption.sources.zip import count_samples
 
 _SHARDS = 3
 _SAMPLES = 256  # of a shard
@@ -82,6 +83,8 @@ def _count(shard: Shard, first: list[Sample]) -> float:
     if shard.kind == "parquet":
         with storage.open_read(shard.url) as stream, pq.ParquetFile(stream) as file:
             return int(file.metadata.num_rows)
+    if shard.kind == "zip":
+        return count_samples(shard)
     if not shard.size:
         return len(first)
     with open_tar(shard) as archive:

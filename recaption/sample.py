@@ -62,7 +62,6 @@ class Reason(StrEnum):
     CLASS_CONTRADICTED = "class_contradicted"
     ABSENT_MENTIONED = "absent_mentioned"
     INVENTED = "invented"
-    LOW_SIMILARITY = "low_similarity"
     PERSONAL_DATA = "personal_data"
     FACTS_LOST = "facts_lost"
 
@@ -195,7 +194,10 @@ class Hints:
 class Request:
     """One prompt about one image, to be answered `n` times with seeds `seed`, `seed` + 1, ...
 
-    Its captions take the slots `first_slot`, `first_slot` + 1, ... of their style.
+    Its captions take the slots `first_slot`, `first_slot` + 1, ... of their style. One with
+    `choices` is a question: it is answered by a Caption for each of them, in order, whose
+    `mean_logprob` is the log of its share of the chance that the model gives to all of them (None:
+    it gives none to any). One that `is_extra` was not in the recipe's plan: a question, a repair.
     """
 
     style: str
@@ -206,6 +208,8 @@ class Request:
     seed: int
     region: str = FULL_IMAGE
     first_slot: int = 0
+    choices: tuple[str, ...] = ()
+    is_extra: bool = False
 
 
 @dataclass(frozen=True, slots=True)

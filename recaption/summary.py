@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from recaption.parts import Receipt
 
 
+MENDED = ("repaired", "pruned", "fused", "fallback")
+"""How captions fared that the safeguards changed."""
+
+
 class RunFailedError(RuntimeError):
     """A run cannot go on: no engine boots, the corpus cannot be written. The message says why."""
 
@@ -33,6 +37,7 @@ class Tally:
     rejected: int = 0
     captions: int = 0
     rejects: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
     retried_requests: int = 0
     shards_done: int = 0
     passes: int = 0
@@ -51,6 +56,7 @@ class Tally:
         self.rejected += receipt.rejected
         self.captions += receipt.captions
         self.rejects.update(dict(receipt.rejects))
+        self.outcomes.update(dict(receipt.outcomes))
         self.retried_requests += receipt.retried_requests
 
     def forget(self, start: str) -> None:
@@ -86,6 +92,7 @@ class Tally:
             passes=self.passes,
             seconds=round(self.seconds, 2),
             images_per_second=round(steady_rate(timeline) / styles, 2),
+            outcomes=dict(self.outcomes),
         )
 
 
@@ -115,6 +122,7 @@ class Summary:
     passes: int
     seconds: float
     images_per_second: float
+    outcomes: dict[str, int] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -146,6 +154,7 @@ def write_summary(summary: Summary) -> str:
 def describe(summary: Summary) -> list[str]:
     """Tell a summary in lines."""
     reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(summary.rejects.items()))
+    mended = {name: n for name, n in sorted(summary.outcomes.items()) if name in MENDED and n}
     lines = [
         f"{summary.state}: {summary.parts:,} parts in {summary.seconds:,.0f} s"
         + (f" ({summary.parts_before:,} were done before)" if summary.parts_before else ""),
@@ -153,7 +162,8 @@ def describe(summary: Summary) -> list[str]:
         f" + {summary.rejected:,} rejected" + (f" ({reasons})" if reasons else ""),
         f"  captions  {summary.captions:,}"
         + (f", {summary.retried_requests} requests run again" if summary.retried_requests else "")
-        + (f", {summary.engine_deaths} engines died" if summary.engine_deaths else ""),
+        + (f", {summary.engine_deaths} engines died" if summary.engine_deaths else "")
+        + "".join(f", {n:,} {name}" for name, n in mended.items()),
         f"  rate      {summary.images_per_second:,.1f} images/s in steady state",
         f"  corpus    {summary.corpus} (version {summary.fingerprint})",
     ]

@@ -17,8 +17,15 @@ from recaption.corpus.writer import commit_part
 from recaption.engines.base import CaptionEngine, EngineInfo, JobImage, boot_engine
 from recaption.engines.base import Job as EngineJob
 from recaption.engines.driver import EngineDriver
+from recaption.guard import Guard
 from recaption.job import Job, open_job
-from recaption.parts import CaptionedPart, CaptionedSample, PreparedPart, Receipt
+from recaption.parts import (
+    CaptionedPart,
+    CaptionedSample,
+    PreparedPart,
+    PreparedSample,
+    Receipt,
+)
 from recaption.replay import plan_replay
 from recaption.sample import Caption, Reason
 from recaption.summary import Tally, write_summary
@@ -115,27 +122,30 @@ async def _caption(job: Job, part: PreparedPart, answer: Answerer | None) -> Cap
         return engine if answer is None else _Scripted(engine, answer)
 
     driver = EngineDriver(job.recipe.engine, boot)
-    jobs = [
-        EngineJob(s.sample.sample_id, JobImage(s.image.data, s.image.sha256), request)
-        for s in part.samples
-        if s.image is not None
-        for request in s.requests
-    ]
+    guard = Guard(job.recipe, job.preparer.prompts, driver.answer)
     info = await driver.start()
-    answers = iter(await driver.answer_all(jobs))
+    samples = [await _review(driver, guard, s, is_whole=not part.retry) for s in part.samples]
     await driver.close()
-    samples = tuple(
-        CaptionedSample(s, tuple(next(answers) for _ in s.requests)) for s in part.samples
-    )
     return CaptionedPart(
         part.shard,
         part.part,
-        samples,
+        tuple(samples),
         engine=info.kind,
         engine_version=info.version,
         fault=part.fault,
         retry=part.retry,
     )
+
+
+async def _review(
+    driver: EngineDriver, guard: Guard, sample: PreparedSample, is_whole: bool
+) -> CaptionedSample:
+    if sample.image is None or not sample.requests:
+        return CaptionedSample(sample)
+    image = JobImage(sample.image.data, sample.image.sha256)
+    jobs = [EngineJob(sample.sample.sample_id, image, request) for request in sample.requests]
+    answers = await driver.answer_all(jobs)
+    return CaptionedSample(sample, await guard.review(sample, image, answers, is_whole))
 
 
 @dataclass(frozen=True)

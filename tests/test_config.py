@@ -33,7 +33,7 @@ def recipe(*overrides: str) -> Recipe:
 
 WRONG = [
     # an unknown key, in each section: the key, the nearest one, all that there are
-    (["sorce.path=x"], "sorce: no such key, did you mean source? (keys: caption, corpus, engine,"),
+    (["sorce.path=x"], "sorce: no such key, did you mean source? (keys: attributes, "),
     (["sed=1"], "sed: no such key, did you mean seed?"),
     (["source.pth=x"], "source.pth: no such key, did you mean path? (keys: adapter, "),
     (["image.shortside=64"], "image.shortside: no such key, did you mean short_side?"),
@@ -42,7 +42,7 @@ WRONG = [
     (["sampling.temprature=1"], "sampling.temprature: no such key, did you mean temperature?"),
     (["corpus.pth=x"], "corpus.pth: no such key, did you mean path? (keys: on_change, path)"),
     (["run.pases=1"], "run.pases: no such key, did you mean passes?"),
-    (["zzz=1"], "zzz: no such key (keys: caption,"),
+    (["zzz=1"], "zzz: no such key (keys: attributes,"),
     (["source.path[0]=x"], "source.path[0]: no such key, did you mean path?"),
     # the right key in the wrong section
     (["temperature=0"], "temperature: no such key, did you mean sampling.temperature?"),
@@ -77,7 +77,7 @@ WRONG = [
     (["run.reject_limit=2"], "run.reject_limit: expected less than or equal to 1, got 2"),
     (["corpus.path="], "corpus.path: expected some text, got ''"),
     # none of the choices
-    (["source.kind=webdatset"], "expected auto, webdataset, parquet or folder, got 'webdatset',"),
+    (["source.kind=webdatset"], "expected auto, webdataset, parquet, zip or folder, got 'webdat"),
     (["source.kind=webdatset"], "did you mean webdataset?"),
     (["engine.kind=vlm"], "engine.kind: expected vllm, openai or echo, got 'vlm', did you mean v"),
     (["corpus.on_change=nwe"], "corpus.on_change: expected error or new, got 'nwe', did you mean"),

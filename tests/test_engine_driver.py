@@ -81,7 +81,8 @@ def test_engines_that_are_killed_from_outside_cost_no_request() -> None:
         work = asyncio.create_task(driver.answer_all(jobs(400)))
         for _ in range(6):
             await asyncio.sleep(0.03)
-            await engines[-1].close()
+            if engines:  # on a busy machine the first may not be there yet
+                await engines[-1].close()
         return await work
 
     assert reasons(asyncio.run(go())) == {}

@@ -15,7 +15,8 @@ from recaption import safeguards
 from recaption.config import apply_overrides, fingerprint, parse_recipe
 from recaption.engines.identity import model_hash
 from recaption.job import resolve_job
-from recaption.sample import Caption, Rejection
+from recaption.safeguards.verdict import Asked, Verdict
+from recaption.sample import Caption
 
 
 @pytest.fixture
@@ -169,8 +170,8 @@ def test_a_template_of_a_style_that_is_not_used_does_not(world: Path) -> None:
 
 
 def test_the_safeguards_change_it(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def another(caption: Caption) -> Rejection | None:
-        return None
+    def another(caption: Caption, asked: Asked) -> Verdict:
+        return Verdict("another")
 
     before = print_of(world)
     monkeypatch.setattr(safeguards, "CHECKS", (*safeguards.CHECKS, another))

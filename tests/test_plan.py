@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import random
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,6 +59,13 @@ def write_packed_tar(path: Path, shard: int, count: int) -> None:
     path.write_bytes(gzip.compress(path.read_bytes(), 1))
 
 
+def write_zip(path: Path, shard: int, count: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for key, data in photos(shard, count):
+            archive.writestr(f"{key}.jpg", data)
+
+
 def write_parquet(path: Path, shard: int, count: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = dict(photos(shard, count))
@@ -77,6 +85,7 @@ KINDS: dict[str, tuple[str, Callable[[Path, int, int], None]]] = {
     "rich tar": (".tar", write_rich_tar),
     "packed tar": (".tar.gz", write_packed_tar),
     "parquet": (".parquet", write_parquet),
+    "zip": (".zip", write_zip),
     "folder": ("", write_folder),
 }
 

@@ -22,8 +22,14 @@ from recaption.sample import Caption, Part, Reason, Request
 from recaption.status import corpus_status
 from tests.corpora import jpeg, replay_corpus, write_tar
 from tests.corpus.build import caption, data_files, files_of, unless, write_photos
+from tests.judging import answered
 
-RECIPE = ("source.part_samples=3", "caption.styles=[short, dense]", "caption.samples=2")
+RECIPE = (
+    "source.part_samples=3",
+    "caption.styles=[short, dense]",
+    "caption.samples=2",
+    "safeguards.repairs=0",
+)
 GONE, DUMB = "00000/0001", "00001/0002"
 """A sample that the engine refuses at first, and one whose dense captions are empty at first."""
 
@@ -240,8 +246,8 @@ def test_two_replays_at_once_do_not_double(job: Job) -> None:
 
 
 def _late(request: Request) -> Answer:
-    texts = [Caption("late", request.seed + i, "stop", 1, 1, None) for i in range(request.n)]
-    return Answer(request, tuple(texts))
+    texts = [Caption("too late", request.seed + i, "stop", 1, 1, None) for i in range(request.n)]
+    return answered(request, texts)
 
 
 def test_the_plan_reads_only_what_has_rejects(job: Job) -> None:

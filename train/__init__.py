@@ -1,1 +1,1 @@
-"""Text-to-image training on recaptioned data; to come: see the README's limits."""
+"""Text-to-image training on recaptioned data: so far the choice of caption and crop."""

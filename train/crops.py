@@ -77,10 +77,11 @@ def parse_region(region: str) -> Crop:
     if region == FULL_IMAGE:
         return FULL
     numbers, flipped, rest = region.partition(",flip")
-    shares = numbers.split(",")
+    shares = [float(share) for share in numbers.split(",")]
     if len(shares) != 4 or rest:
         raise ValueError(f"got the region {region!r}, expected full or x0,y0,x1,y1[,flip]")
-    return Crop(*(float(share) for share in shares), is_flipped=bool(flipped))
+    x0, y0, x1, y1 = shares
+    return Crop(x0, y0, x1, y1, is_flipped=bool(flipped))
 
 
 class CropConfig(Section):

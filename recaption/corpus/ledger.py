@@ -64,6 +64,7 @@ class CommitRecord:
     shard_size: int | None = None
     retry: int = 0
     recovered: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.read != self.captioned + self.rejected:

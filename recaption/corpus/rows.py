@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from recaption import safeguards
-from recaption.parts import Answer, CaptionedPart, CaptionedSample
+from recaption.parts import Answer, CaptionedPart, CaptionedSample, Judged, Outcome
+from recaption.safeguards.verdict import Verdict
 from recaption.sample import (
     FULL_IMAGE,
     SHOWN_KINDS,
-    Caption,
     Reason,
     Rejection,
     Request,
@@ -48,6 +47,7 @@ class PartRows:
         self.captions: list[Row] = []
         self.rejects: list[Row] = []
         self.reasons: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self.captioned = 0
         self.rejected = 0
         self.rejected_captions = 0
@@ -78,6 +78,7 @@ class PartRows:
             "captions": len(self.captions),
             "rejected_captions": self.rejected_captions,
             "rejects": dict(sorted(self.reasons.items())),
+            "outcomes": dict(sorted(self.outcomes.items())),
             "recovered": self.recovered,
         }
 
@@ -113,17 +114,21 @@ class PartRows:
 
     def _add_answer(self, sample: CaptionedSample, common: Row, answer: Answer) -> None:
         """Add a row for each of the `n` captions that the request asked for."""
-        request, captions = answer.request, answer.captions
-        assert len(captions) <= request.n, (len(captions), request.n)
-        for i in range(request.n):
-            caption = captions[i] if i < len(captions) else None
-            seed = caption.seed if caption else request.seed + i
-            columns = common | _request_columns(request, i, seed)
-            rejection = answer.rejection or _check(caption, len(captions), request.n)
-            if rejection is not None:
-                self._reject(columns, rejection, answer.attempts)
-            elif caption is not None:
-                self.captions.append(columns | _caption_columns(sample, caption))
+        request, judged = answer.request, answer.judged
+        assert len(judged) == len(answer.captions) <= request.n, (len(judged), request.n)
+        for one in judged:
+            self.outcomes[one.outcome.value] += 1
+            columns = common | _request_columns(one.request)
+            if one.rejection is not None:
+                self._reject(columns, one.rejection, answer.attempts + one.attempts - 1)
+            else:
+                self.captions.append(columns | _caption_columns(sample, one))
+        missing = answer.rejection or _missing(len(judged), request.n)
+        for index in range(len(judged), request.n):
+            alone = replace(
+                request, n=1, seed=request.seed + index, first_slot=request.first_slot + index
+            )
+            self._reject(common | _request_columns(alone), missing, answer.attempts)
 
     def _reject(self, columns: Row, rejection: Rejection, attempts: int) -> None:
         self.reasons[rejection.reason.value] += 1
@@ -173,26 +178,25 @@ def _hint_rows(sample: CaptionedSample) -> list[Row]:
     ]
 
 
-def _check(caption: Caption | None, got: int, asked: int) -> Rejection | None:
-    if caption is not None:
-        return safeguards.check(caption)
+def _missing(got: int, asked: int) -> Rejection:
     message = f"the engine gave {got} of {asked} captions"
     return Rejection(Stage.ENGINE, Reason.REQUEST_FAILED, message)
 
 
-def _request_columns(request: Request, index: int, seed: int) -> Row:
+def _request_columns(request: Request) -> Row:
     return {
         "region": request.region or FULL_IMAGE,
         "style": request.style,
-        "slot": request.first_slot + index,
-        "seed": seed,
+        "slot": request.first_slot,
+        "seed": request.seed,
         "template": request.template,
         "template_hash": request.template_hash,
         "prompt": request.prompt,
     }
 
 
-def _caption_columns(sample: CaptionedSample, caption: Caption) -> Row:
+def _caption_columns(sample: CaptionedSample, judged: Judged) -> Row:
+    caption = judged.caption
     return {
         "caption": caption.text,
         "finish_reason": caption.finish_reason,
@@ -200,7 +204,16 @@ def _caption_columns(sample: CaptionedSample, caption: Caption) -> Row:
         "caption_tokens": caption.caption_tokens,
         "mean_logprob": caption.mean_logprob,
         "hints": _hint_rows(sample),
-        "verdicts": [
-            {"check": name, "verdict": "accept", "score": None} for name in safeguards.names()
-        ],
+        "verdicts": [*map(_verdict_row, judged.verdicts), _policy_row(judged)],
     }
+
+
+def _verdict_row(verdict: Verdict) -> Row:
+    said = verdict.reason.value if verdict.reason else "accept"
+    return {"check": verdict.check, "verdict": said, "score": verdict.score}
+
+
+def _policy_row(judged: Judged) -> Row:
+    """Return what became of the caption; the score counts the times it was asked."""
+    said = "accept" if judged.outcome is Outcome.ACCEPTED else judged.outcome.value
+    return {"check": "policy", "verdict": said, "score": float(judged.attempts)}

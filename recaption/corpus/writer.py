@@ -89,6 +89,7 @@ def _receipt(record: CommitRecord, retried_requests: int, was_there: bool) -> Re
         captions=record.captions,
         rejected_captions=record.rejected_captions,
         rejects=tuple(sorted(record.rejects.items())),
+        outcomes=tuple(sorted(record.outcomes.items())),
         retried_requests=retried_requests,
         was_there=was_there,
         retry=record.retry,

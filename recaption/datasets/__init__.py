@@ -13,6 +13,8 @@ A reader is pure and never fails: what is missing or odd gives an empty hint. Ev
 `sample.fields` and in the tables was written by strangers: a hint is data for a fenced place in the
 prompt, never an instruction, and is passed on as text only.
 
+It may have `SKIPPED_FIELDS`: extensions of members beside an image that are not even read.
+
 `generic` serves whatever has no module of its own.
 """
 
@@ -22,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 from typing import Protocol, cast
 
 from recaption import storage
@@ -85,6 +88,12 @@ def load_adapter(name: str) -> Adapter:
     return cast(Adapter, import_module(f"{__name__}.{name}"))
 
 
+def skipped_fields(source: SourceConfig) -> frozenset[str]:
+    """Return the extensions of members that hold nothing for the recipe's adapter."""
+    adapter = load_adapter(source.adapter)
+    return cast(frozenset[str], getattr(adapter, "SKIPPED_FIELDS", frozenset()))
+
+
 def check_tables(source: SourceConfig) -> None:
     """Check the names and places of a recipe's tables. Raises RecipeError."""
     known = {table.name: table for table in load_adapter(source.adapter).TABLES}
@@ -101,11 +110,19 @@ def check_tables(source: SourceConfig) -> None:
                 f"source.tables.{name}: missing; the adapter {source.adapter} needs {table.what}"
             )
     for name, path in source.tables.items():
-        if not storage.exists(path):
+        if not _is_there(path):
             raise RecipeError(
                 f"source.tables.{name}: looked for {path}, which is not there;"
                 f" expected {known[name].what}"
             )
+
+
+def _is_there(path: str) -> bool:
+    """Whether a table is a file, a folder, or a pattern that something matches."""
+    if storage.exists(path):
+        return True
+    is_folder = not storage.is_remote(path) and Path(path).expanduser().is_dir()
+    return is_folder or (any(sign in path for sign in "*?[") and bool(storage.glob(path)))
 
 
 def open_reader(source: SourceConfig) -> HintReader:

@@ -88,6 +88,7 @@ def _build(file: Path, rows: Rows) -> None:
                 count += len(batch)
                 batch.clear()
         connection.executemany("INSERT INTO rows VALUES (?, ?)", batch)
-        connection.executescript("CREATE INDEX by_key ON rows (key); COMMIT;")
+        connection.execute("CREATE INDEX by_key ON rows (key)")
+        connection.execute("COMMIT")
     log.info("%s: %d rows", file.name, count + len(batch))
     unfinished.replace(file)

@@ -90,7 +90,7 @@ class CaptionEngine(Protocol):
         ...
 
     async def answer(self, job: Job) -> list[Caption]:
-        """Return `job.request.n` captions, in the order of their seeds.
+        """Return `job.request.n` captions in the order of their seeds; of a question, its choices.
 
         Raises RequestFailed or EngineDied. Safe to cancel.
         """

@@ -140,8 +140,9 @@ class EngineDriver:
             office.in_flight.pop(case, None)
             task.cancel()
         office.last_answer = time.monotonic()
-        self.counters.requests += 1
-        self.counters.captions += len(captions)
+        if not case.job.request.is_extra:
+            self.counters.requests += 1
+            self.counters.captions += len(captions)
         return Answer(case.job.request, tuple(captions), attempts=case.attempts)
 
     def _is_answering(self, office: _Office) -> bool:

@@ -3,12 +3,14 @@
 Its caption is a function of image, prompt and seed. `engine.args` tell it to be slow or to fail:
 `delay_s` (of each request), `boot_delay_s`, `boot_fails` (an error message), `boot_fails_once_at`
 (a path: the boot that creates this file fails), and lists of sample ids: `fail_on`, `hang_on`,
-`die_on` (the engine is dead from then on), `exit_on` (kills the whole process).
+`die_on` (the engine is dead from then on), `exit_on` (kills the whole process). Questions it
+answers by the first choice, but by the last where the prompt has one of `doubt_on`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 from dataclasses import dataclass, fields
@@ -18,7 +20,8 @@ from typing import Any
 from recaption import __version__, keyed
 from recaption.config import EngineConfig, RecipeError, SamplingConfig, nearest
 from recaption.engines.base import EngineBootError, EngineDied, EngineInfo, Job, RequestFailed
-from recaption.sample import Caption, Reason
+from recaption.engines.choices import weigh
+from recaption.sample import Caption, Reason, Request
 
 _NOUNS = ("cat", "tree", "car", "house", "boat", "bird", "lamp", "chair", "hill", "clock")
 _COLOURS = ("red", "green", "blue", "yellow", "white", "black", "brown", "grey")
@@ -36,6 +39,7 @@ class EchoArgs:
     die_on: tuple[str, ...] = ()
     hang_on: tuple[str, ...] = ()
     exit_on: tuple[str, ...] = ()
+    doubt_on: tuple[str, ...] = ()
 
 
 def echo_args(config: EngineConfig) -> EchoArgs:
@@ -78,7 +82,16 @@ class EchoEngine:
         if not self._alive:
             raise EngineDied("the echo engine was told to die")
         r = job.request
+        if r.choices:
+            return weigh(r, self._first_tokens(r), len(r.prompt.split()))
         return [_caption(job.image.data, r.prompt, r.style, r.seed + i) for i in range(r.n)]
+
+    def _first_tokens(self, request: Request) -> list[tuple[str, float]]:
+        """Say the first choice with 0.95, the last where the prompt has a text of `doubt_on`."""
+        is_doubted = any(text in request.prompt for text in self._args.doubt_on)
+        first, *_, last = request.choices
+        sure, unsure = (last, first) if is_doubted else (first, last)
+        return [(sure, math.log(0.95)), (unsure, math.log(0.05))]
 
     async def _misbehave(self, sample_id: str) -> None:
         args = self._args

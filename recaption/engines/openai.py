@@ -26,6 +26,8 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from recaption.config import EngineConfig, SamplingConfig
 from recaption.engines.base import (
@@ -43,12 +45,15 @@ from recaption.engines.openai_wire import (
     Trouble,
     chat_body,
     check_arguments,
+    question_body,
     read_captions,
+    read_choices,
     shortest,
 )
 from recaption.sample import Caption, Reason, Request
 
-_Ask = Callable[[bytes, int, int], Awaitable[list[Caption]]]
+_Read = Callable[[Any], list[Caption]]
+_Ask = Callable[[bytes, _Read], Awaitable[list[Caption]]]
 
 TEST_PROMPT = "Describe the image."
 """What is asked at boot, and of a server in doubt."""
@@ -146,29 +151,38 @@ class OpenAIEngine:
 
     async def _captions(self, job: Job, dialect: Dialect, ask: _Ask) -> list[Caption]:
         r = job.request
+        if r.choices:
+            body = question_body(self._body(job, r.seed, 1, dialect), dialect)
+            return await ask(body, partial(read_choices, request=r))
         if r.n == 1 or dialect.n:
-            return await ask(self._body(job, r.seed, r.n, dialect), r.seed, r.n)
+            return await self._some(job, r.seed, r.n, dialect, ask)
         seeds = range(r.seed, r.seed + r.n)
-        asked = [asyncio.ensure_future(ask(self._body(job, s, 1, dialect), s, 1)) for s in seeds]
+        asked = [asyncio.ensure_future(self._some(job, s, 1, dialect, ask)) for s in seeds]
         try:
             return [caption for captions in await asyncio.gather(*asked) for caption in captions]
         finally:
             for task in asked:
                 task.cancel()
 
+    async def _some(
+        self, job: Job, seed: int, n: int, dialect: Dialect, ask: _Ask
+    ) -> list[Caption]:
+        read = partial(read_captions, first_seed=seed, n=n)
+        return await ask(self._body(job, seed, n, dialect), read)
+
     def _body(self, job: Job, seed: int, n: int, dialect: Dialect) -> bytes:
         return chat_body(job, seed, n, self._config, self._sampling, dialect)
 
-    async def _attempt(self, body: bytes, seed: int, n: int) -> list[Caption]:
-        return read_captions(await self._server.chat(body, self._half_s), seed, n)
+    async def _attempt(self, body: bytes, read: _Read) -> list[Caption]:
+        return read(await self._server.chat(body, self._half_s))
 
-    async def _persist(self, body: bytes, seed: int, n: int) -> list[Caption]:
+    async def _persist(self, body: bytes, read: _Read) -> list[Caption]:
         """Ask until there is an answer or a verdict."""
         trial = _Trial(self._server, time.monotonic() + self._half_s, self._server.outages)
         for wait_s in waits():
             await trial.wait_for_server()
             try:
-                return await self._attempt(body, seed, n)
+                return await self._attempt(body, read)
             except Denied as e:
                 raise EngineDied(str(e)) from e
             except Trouble as e:

@@ -14,7 +14,8 @@ from typing import Any
 
 from recaption.config import EngineConfig, RecipeError, SamplingConfig
 from recaption.engines.base import Job, RequestFailed
-from recaption.sample import Caption, Reason
+from recaption.engines.choices import CANDIDATES, weigh
+from recaption.sample import Caption, Reason, Request
 
 _OURS = ("messages", "model", "n", "seed", "stream")
 _VLLM_ONLY = ("top_k", "min_tokens", "repetition_penalty")
@@ -120,6 +121,14 @@ def shortest(body: bytes) -> bytes:
     return json.dumps(fields).encode()
 
 
+def question_body(body: bytes, dialect: Dialect) -> bytes:
+    """Return the same request for the chances of its first token."""
+    fields = json.loads(shortest(body)) | {"temperature": 0.0}
+    if dialect.logprobs:
+        fields["top_logprobs"] = CANDIDATES
+    return json.dumps(fields).encode()
+
+
 def _sampling(sampling: SamplingConfig, dialect: Dialect) -> dict[str, Any]:
     """To a vLLM all of it: what is left out it takes from the model's generation_config.json.
 
@@ -162,6 +171,18 @@ def read_captions(answer: Any, first_seed: int, n: int) -> list[Caption]:
         why = f"asked for n = {n} captions, got {len(captions)} choices"
         raise RequestFailed(Reason.REQUEST_FAILED, why)
     return captions
+
+
+def read_choices(answer: Any, request: Request) -> list[Caption]:
+    """Return what the answer to a question makes of each choice.
+
+    Of a server that tells no log-probabilities, the word it said counts for all. Raises Trouble.
+    """
+    (said,) = read_captions(answer, request.seed, 1)
+    steps = (answer["choices"][0].get("logprobs") or {}).get("content") or []
+    candidates = (steps[0].get("top_logprobs") or []) if steps else []
+    tokens = [(str(one["token"]), float(one["logprob"])) for one in candidates]
+    return weigh(request, tokens or [(said.text, 0.0)], said.prompt_tokens)
 
 
 def _caption(choice: Any, usage: Mapping[str, Any], seed: int, n: int) -> Caption:

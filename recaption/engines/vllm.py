@@ -13,6 +13,7 @@ from typing import Any
 
 from recaption.config import EngineConfig, RecipeError, SamplingConfig, nearest
 from recaption.engines.base import EngineBootError, EngineDied, EngineInfo, Job, RequestFailed
+from recaption.engines.choices import CANDIDATES, weigh
 from recaption.engines.identity import resolve_model
 from recaption.sample import Caption, Reason
 
@@ -54,14 +55,15 @@ class VllmEngine:
             raise EngineBootError(_own_words(e)) from e
 
     async def answer(self, job: Job) -> list[Caption]:
-        """Return `n` captions of one image."""
+        """Return `n` captions of one image, or what it makes of each choice of a question."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
         r = job.request
-        sampling = SamplingParams(
-            n=r.n, seed=r.seed % 2**63, output_kind=RequestOutputKind.FINAL_ONLY, **self._sampling
-        )
+        how = self._sampling | {"n": r.n, "seed": r.seed % 2**63}
+        if r.choices:
+            how = {"max_tokens": 1, "temperature": 0.0, "logprobs": CANDIDATES}
+        sampling = SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, **how)
         prompt = {
             "prompt": self._prompt(r.prompt),
             "multi_modal_data": {"image": job.image.rgb},
@@ -69,6 +71,8 @@ class VllmEngine:
         }
         output = await self._generate(prompt, sampling, job.job_id)
         n_prompt = len(output.prompt_token_ids or ())
+        if r.choices:
+            return weigh(r, _first_tokens(output), n_prompt)
         return [_caption(o, r.seed + i, n_prompt) for i, o in enumerate(output.outputs)]
 
     async def _generate(self, prompt: Any, sampling: Any, request_id: str) -> Any:
@@ -189,6 +193,12 @@ def _caption(output: Any, seed: int, prompt_tokens: int) -> Caption:
         caption_tokens=tokens,
         mean_logprob=total / tokens if tokens and total is not None else None,
     )
+
+
+def _first_tokens(output: Any) -> list[tuple[str, float]]:
+    """Return the candidates of the first token with their log-probabilities."""
+    steps = output.outputs[0].logprobs
+    return [(one.decoded_token or "", one.logprob) for one in steps[0].values()] if steps else []
 
 
 def _request_failure(error: Exception) -> RequestFailed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
@@ -22,8 +23,8 @@ from recaption.config import RecipeError, nearest
 from recaption.sample import SHOWN_KINDS, Hint, HintKind, Hints
 
 VERSION = "v1"
-CLAIM = "_claim"
-"""The template of the question whether a claim is true."""
+CLAIM, FUSE = "_claim", "_fuse"
+"""The templates of the question whether a claim is true, and of the request to put facts in."""
 _MAX_HINT_CHARS = 1000
 _MAX_CLASS_CHARS = 200
 _MAX_CLASS_NAMES = 32
@@ -38,7 +39,10 @@ _LOOKALIKES = str.maketrans(
         "﹈": "]",
     }
 )
-_BRACKET_TOKEN = re.compile(r"\[(/?[A-Z_]+)\]")  # [INST], [IMG] of Mistral's, [SEP] of BERT's
+_BRACKET_TOKEN = re.compile(
+    r"\[([^\[\]\s]{1,40})\]"
+)  # [INST], [IMG] of Mistral's, [gMASK] of GLM's
+_BAR_TOKEN = re.compile(r"\|([A-Z]{4,})(?=\|)")
 _HIDDEN = {"Cc", "Cf", "Zl", "Zp", "Cs", "Co"}  # control, format (bidi, zero width), line ends
 
 
@@ -46,14 +50,32 @@ def fence_safe(text: str, limit: int = _MAX_HINT_CHARS) -> str:
     """Make a hint one harmless line: it cannot close its fence nor write chat tokens.
 
     Angle brackets, of which every fence and most chat tokens are made, become ‹ and ›; the square
-    ones around a word in capitals become round; control and format characters and line breaks
+    ones around a word with capitals, and bars around one, become round; combining marks go from the
+    start; control and format characters and line breaks
     become spaces; at most `limit` characters are kept. Doing it twice changes nothing.
     """
     start = text[: 4 * limit]
     plain = "".join(" " if unicodedata.category(c) in _HIDDEN else c for c in start)
-    plain = _BRACKET_TOKEN.sub(r"(\1)", " ".join(plain.translate(_LOOKALIKES).split()))
+    plain = _BRACKET_TOKEN.sub(_rounded, " ".join(plain.translate(_LOOKALIKES).split()))
+    plain = _without_leading_marks(_BAR_TOKEN.sub(r"(\1)", plain))
     is_whole = len(plain) <= limit and len(start) == len(text)
     return plain if is_whole else plain[: limit - 1] + "…"
+
+
+def _rounded(match: re.Match[str]) -> str:
+    """Return a word in square brackets with round ones, where a model may take it for a token."""
+    is_token = re.search(r"[A-Z|]", unicodedata.normalize("NFKC", match[1]))
+    return f"({match[1]})" if is_token else match[0]
+
+
+def _without_leading_marks(text: str) -> str:
+    """Cut combining marks off the start: one would merge with the end of the opening tag."""
+    start = 0
+    while start < len(text) and (
+        text[start] == " " or unicodedata.category(text[start]).startswith("M")
+    ):
+        start += 1
+    return text[start:]
 
 
 def fenced(hints: Hints) -> Hints:
@@ -139,6 +161,12 @@ class PromptSet:
         """Return the prompt that asks whether a claim is true of the image: yes or no."""
         template = self._environment.get_template(f"{CLAIM}.j2")
         return _one_line(template.render(claim=fence_safe(claim)))
+
+    def fuse(self, caption: str, facts: Sequence[str]) -> str:
+        """Return the prompt that asks for a caption again, with facts that it lacks."""
+        template = self._environment.get_template(f"{FUSE}.j2")
+        shown = [fence_safe(fact, _MAX_CLASS_CHARS) for fact in facts]
+        return _one_line(template.render(caption=fence_safe(caption), facts=shown))
 
 
 def _one_line(text: str) -> str:

@@ -1,28 +1,62 @@
-"""Checks of a caption before it enters the corpus: each a pure function, one file per family."""
+"""Safeguards: what a caption must pass before it enters the corpus.
+
+A check is a pure function, one file per family, that says of one caption what is wrong with it, a
+reason from a closed set, or nothing. `claims` takes a caption apart into claims for the captioner
+to answer, `kept` looks at all captions of an image together, `policy` decides what becomes of a
+caption. `recaption/guard.py` puts them to work beside the engine.
+"""
 
 from __future__ import annotations
 
-from recaption.safeguards.form import empty
-from recaption.sample import Caption, Rejection
+from recaption.safeguards.absent import mentioned
+from recaption.safeguards.copied import alt_text, class_contradicted, meta_text
+from recaption.safeguards.form import (
+    boilerplate,
+    cut_off,
+    empty,
+    language,
+    length,
+    markup,
+    prompt_leak,
+    refusal,
+    repetition,
+)
+from recaption.safeguards.harm import personal_data
+from recaption.safeguards.verdict import Asked, Check, Verdict
+from recaption.sample import Caption
 
-CHECKS = (empty,)
-"""Each takes a caption and returns why to reject it, or None."""
+CHECKS: tuple[Check, ...] = (
+    empty,
+    cut_off,
+    markup,
+    prompt_leak,
+    refusal,
+    repetition,
+    boilerplate,
+    length,
+    language,
+    alt_text,
+    meta_text,
+    class_contradicted,
+    mentioned,
+    personal_data,
+)
+"""In this order; of an empty caption only the first is asked."""
 
 
-def check(caption: Caption) -> Rejection | None:
-    """Return the first reason to reject a caption, or None."""
-    for one in CHECKS:
-        rejection = one(caption)
-        if rejection is not None:
-            return rejection
-    return None
+def examine(caption: Caption, asked: Asked) -> tuple[Verdict, ...]:
+    """Return the verdict of each check."""
+    first = CHECKS[0](caption, asked)
+    if first.reason is not None:
+        return (first,)
+    return (first, *(check(caption, asked) for check in CHECKS[1:]))
 
 
 def names() -> tuple[str, ...]:
-    """Name the checks in force, as FAMILY.CHECK: a caption in the corpus was accepted by each."""
-    return tuple(f"{one.__module__.rsplit('.', 1)[-1]}.{one.__name__}" for one in CHECKS)
+    """Name the checks, as FAMILY.CHECK."""
+    return tuple(f"{one.__module__.rpartition('.')[2]}.{one.__name__}" for one in CHECKS)
 
 
 def digest() -> str:
-    """Tell the checks in force: part of the recipe's fingerprint."""
+    """Tell the checks in force: part of the recipe's fingerprint. Raise a number with its rule."""
     return ",".join(f"{name}-1" for name in names())

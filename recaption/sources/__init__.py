@@ -1,8 +1,8 @@
 """Containers of images: which shards there are, and the samples in them, cut into parts.
 
 `list_shards` turns a recipe's source into shards; `read_parts` streams one of them. Readers are
-`webdataset` (tars), `parquet` and `folder`; none of them keeps a shard in memory, runs code out of
-it or writes anywhere.
+`webdataset` (tars), `parquet`, `zip` and `folder`; none of them keeps a shard in memory, runs code
+out of it or writes anywhere.
 """
 
 from recaption.sources.base import BrokenShard

@@ -1,4 +1,4 @@
-"""What a listing holds: tars, Parquet files, folders of images; and which of them are meant."""
+"""What a listing holds: tars, Parquet files, zips, folders of images; and which are meant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recaption.sources.base import IMAGE_EXTENSIONS, extension_of, is_hidden
 from recaption.sources.ids import SHARD_SUFFIXES, shard_suffix
 from recaption.storage import FileInfo
 
-KINDS = ".tar, .tar.gz, .tgz (webdataset), .parquet, or folders of images"
+KINDS = ".tar, .tar.gz, .tgz (webdataset), .parquet, .zip, or folders of images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class Contents:
     """Sorts the files of a listing; of image files only their folders are remembered."""
 
     def __init__(self) -> None:
-        self._files: dict[str, dict[str, int | None]] = {"webdataset": {}, "parquet": {}}
+        kinds = SHARD_SUFFIXES.values()
+        self._files: dict[str, dict[str, int | None]] = {kind: {} for kind in kinds}
         self._image_folders: set[str] = set()
         self._others: Counter[str] = Counter()
 
@@ -48,7 +49,10 @@ class Contents:
         return is_there
 
     def shards(self, kind: str) -> list[Found]:
-        """Return the shards of a kind; auto: tars if there are any, else Parquet, else folders."""
+        """Return the shards of a kind; auto: tars if there are any, else Parquet, folders, zips.
+
+        Zips come last: beside unpacked images they are mostly what those were unpacked from.
+        """
         if kind == "folder":
             return [Found(url, "folder") for url in sorted(self._image_folders)]
         if kind != "auto":
@@ -56,7 +60,8 @@ class Contents:
         parquet = {
             url: size for url, size in self._files["parquet"].items() if not self._is_twin(url)
         }
-        return self.shards("webdataset") or _sized("parquet", parquet) or self.shards("folder")
+        found = self.shards("webdataset") or _sized("parquet", parquet)
+        return found or self.shards("folder") or self.shards("zip")
 
     def describe(self) -> str:
         """Say what there is besides, for a message that there are no shards."""

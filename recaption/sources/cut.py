@@ -13,11 +13,13 @@ from recaption.sample import Part, Reason, Rejection, Sample, Shard, Stage
 from recaption.sources import folder, parquet, webdataset
 from recaption.sources.base import Samples, Wanted, printable
 from recaption.sources.ids import SeenKeys, quote_key
+from recaption.sources.zip import read_samples as read_zip
 
 _READERS: dict[str, Callable[[Shard, SourceConfig, Wanted], Samples]] = {
     "webdataset": webdataset.read_samples,
     "parquet": parquet.read_samples,
     "folder": folder.read_samples,
+    "zip": read_zip,
 }
 
 

@@ -33,7 +33,7 @@ def _on_web(url: str, kind: str) -> Found:
     if kind == "folder" or (kind == "auto" and known is None):
         raise ValueError(
             f"source.path {url}: a web server lists no folders; give the urls of files"
-            f" ({KINDS.partition(', or')[0]}), or their kind as source.kind=webdataset or parquet"
+            f" ({KINDS.partition(', or')[0]}), or their kind: source.kind=webdataset, parquet, zip"
         )
     return Found(url, known if kind == "auto" and known else kind)
 
@@ -140,7 +140,7 @@ def _kind_of(url: str, kind: str) -> str:
     name = f"the unknown extension .{extension}" if extension else "no extension"
     raise ValueError(
         f"source.path {url}: got {name}, expected one of {KINDS};"
-        " if it is one of them, set source.kind=webdataset or source.kind=parquet"
+        " if it is one of them, set source.kind=webdataset, parquet or zip"
     )
 
 
@@ -149,6 +149,7 @@ def _nothing_there(url: str, kind: str, contents: Contents) -> ValueError:
         "auto": "neither shards nor images",
         "webdataset": "no tars",
         "parquet": "no Parquet files",
+        "zip": "no zips",
         "folder": "no images",
     }[kind]
     found = contents.describe()

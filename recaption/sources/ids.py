@@ -21,6 +21,7 @@ SHARD_SUFFIXES = {
     ".tar.gz": "webdataset",
     ".tgz": "webdataset",
     ".parquet": "parquet",
+    ".zip": "zip",
 }
 """The kind of shard that a file's ending tells."""
 

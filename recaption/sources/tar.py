@@ -2,7 +2,8 @@
 
 `tarfile` makes an object of forty attributes for each member, which costs more than the member's
 bytes. Here a header is one slice of 512 bytes, of which name, size and checksum are looked at.
-Nothing is ever written: a name out of a tar is data.
+Nothing is ever written: a name out of a tar is data. Of a tar within the tar, the members count as
+members: `b.jpg` in `x/a.tar` is `x/a/b.jpg`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO, NoReturn, cast
 from recaption import storage
 from recaption.sample import Shard
 from recaption.sources.base import BrokenShard
+from recaption.sources.nested import Body, is_tar_name, split_inner
 from recaption.sources.tar_header import (
     decode_name,
     is_sum_right,
@@ -42,14 +44,18 @@ _PAX = frozenset(b"xX")
 def open_tar(shard: Shard) -> Iterator[TarReader]:
     """Open a tar for reading. Raises StorageError, and within BrokenShard for what is broken."""
     is_local = not storage.is_remote(shard.url)
-    with _buffered(storage.open_read(shard.url), is_local) as stream:
+    url, start = split_inner(shard.url)
+    with _buffered(storage.open_read(url), is_local) as stream:
         is_packed = stream.peek(2)[:2] == b"\x1f\x8b"
         if is_packed:
             unpacked = gzip.GzipFile(fileobj=stream)
             stream = io.BufferedReader(cast(io.RawIOBase, unpacked), _BUFFER)
-        reader = TarReader(stream, shard.name, can_seek=is_local and not is_packed)
+        end = stream.seek(0, io.SEEK_END) if is_local and not is_packed else None
+        if end is not None:
+            stream.seek(start or 0)
+        reader = TarReader(stream, shard.name, start or 0, end)
         try:
-            yield reader
+            yield reader if start is None else reader.enter_next()
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             reason = " ".join(str(error).split())
             reader.fail(f"the gzip stream is truncated or damaged ({reason})")
@@ -61,23 +67,26 @@ def _buffered(stream: BinaryIO, is_local: bool) -> io.BufferedReader:
 
 
 class TarReader:
-    """Walks through the regular files of a tar stream.
+    """Walks through the regular files of a tar stream, and of the tars in it.
 
     `next` tells name and size of the next one, after which `body` may be called once. A body that
-    was not asked for is passed over: by a seek where the stream can, else by reading on.
+    was not asked for is passed over: by a seek where `end` tells the stream's, else by reading on.
+    `next_at` is the byte of the (unpacked) archive from which on the next member is looked for.
     """
 
-    def __init__(self, stream: io.BufferedReader, shard: str, can_seek: bool = False) -> None:
+    def __init__(
+        self, stream: io.BufferedReader | Body, shard: str, start: int = 0, end: int | None = None
+    ) -> None:
         self.members = 0
         self._stream = stream
         self._read = stream.read
         self._shard = shard
-        self._end: int | None = None
-        if can_seek:
-            self._end = stream.seek(0, io.SEEK_END)
-            stream.seek(0)
-        self._header_at = 0  # bytes from the start of the (unpacked) archive
-        self._next_at = 0
+        self.end = end
+        self._is_inner = isinstance(stream, Body)
+        self._inner: TarReader | None = None  # of the tar that is the current member
+        self._folder = ""  # in front of its members' names
+        self._header_at = start
+        self.next_at = start
         self._left = 0  # bytes of the body that are still to be read
         self._gap = 0  # zeros between the body and the next header
         self._name = ""
@@ -86,7 +95,27 @@ class TarReader:
         self._pax: dict[bytes, bytes] = {}
 
     def next(self) -> tuple[str, int] | None:
-        """Go to the next regular file; return its name and size in bytes, None at the end."""
+        """Go to the next regular file, in a tar within (but no `a.tar` behind an `a.jpg`) too.
+
+        Return its name and size in bytes, None at the end.
+        """
+        while True:
+            if self._inner is not None:
+                member = self._inner.next_here()
+                if member is not None:
+                    return self._folder + member[0].removeprefix("./"), member[1]
+                self._inner = None
+            before = self._name
+            member = self.next_here()
+            if member is None or not is_tar_name(member[0]) or self._is_inner:
+                return member
+            self._inner = None if before.startswith(member[0][:-3]) else self.enter()
+            if self._inner is None:
+                return member
+            self._folder = f"{member[0][:-4]}/"
+
+    def next_here(self) -> tuple[str, int] | None:
+        """Go to the next regular file as `next` does, but into no tar within."""
         while (header := self._next_header()) is not None:
             kind = header[156]
             if kind in _FILE:
@@ -102,15 +131,45 @@ class TarReader:
 
     def body(self) -> bytes:
         """Read the whole body of the member that `next` returned."""
-        size = self._left
-        data = self._read(size)
-        if len(data) < size:
-            self._fail_truncated(size - len(data))
-        self._left = 0
+        if self._inner is not None:
+            return self._inner.body()
+        data = self.read_on(self._left)
+        if self._left:
+            self._fail_truncated(self._left)
         return data
+
+    def enter(self) -> TarReader | None:
+        """Return a reader of the member that `next_here` returned; None where it is no tar."""
+        size, begin = self._left, self._header_at + _BLOCK
+        start = self.read_on(_BLOCK)
+        if len(start) < _BLOCK or (any(start) and not is_sum_right(start)):
+            return None
+        end = None if self.end is None else min(size, self.end - begin)
+        return TarReader(Body(self, start), f"{self._shard}/{self._name}", end=end)
+
+    def enter_next(self) -> TarReader:
+        """Return a reader of the next member. Raises BrokenShard where that is no tar."""
+        reader = self.enter() if self.next_here() else None
+        if reader is None:
+            self.fail("no tar is where the listing found one: the file has changed since")
+        reader._shard = self._shard
+        return reader
+
+    def read_on(self, size: int) -> bytes:
+        """Read the next bytes of the member's body, at most so many."""
+        data = self._read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def seek_on(self, size: int) -> None:
+        """Pass over so many bytes of the member's body and what is behind it."""
+        self._stream.seek(size, io.SEEK_CUR)
+        self._left -= size
 
     def fail(self, what: str) -> NoReturn:
         """Raise the BrokenShard that says where and after which member."""
+        if self._inner is not None:
+            self._inner.fail(what)
         after = f"after its member {self._last_good}" if self._last_good else "before any member"
         raise BrokenShard(f"{self._shard}: {what}, at byte {self._header_at:,} {after}")
 
@@ -127,7 +186,7 @@ class TarReader:
             self._gap = 0
         if self._name:
             self._last_good, self._name = self._name, ""
-        self._header_at = self._next_at
+        self._header_at = self.next_at
         if not header or not header[0]:
             header = self._pass_zeros(header)
             if not header:
@@ -168,20 +227,18 @@ class TarReader:
         self._name = name
         self._left = size
         self._gap = -size % _BLOCK
-        self._next_at = self._header_at + _BLOCK + size + self._gap
+        self.next_at = self._header_at + _BLOCK + size + self._gap
 
     def _skip_body(self) -> None:
-        if self._end is not None:
-            if self._next_at > self._end:  # a seek would not notice
-                self._fail_truncated(self._next_at - self._end)
+        if self.end is not None:
+            if self.next_at > self.end:  # a seek would not notice
+                self._fail_truncated(self.next_at - self.end)
             self._stream.seek(self._left + self._gap, io.SEEK_CUR)
             self._gap = 0
         else:
             while self._left:
-                data = self._read(min(self._left, _REMOTE_BUFFER))
-                if not data:
+                if not self.read_on(_REMOTE_BUFFER):
                     self._fail_truncated(self._left)
-                self._left -= len(data)
         self._left = 0
 
     def _describe(self, header: bytes) -> tuple[str, int, bool]:

@@ -3,7 +3,8 @@
 The key is the path up to the first dot of its last part, the rest is the extension, in lower
 case: `a/img.v2.jpg` has the key `a/img` and the extension `v2.jpg`. Hidden files and members
 without an extension belong to no sample. Of several images in a sample the first is captioned;
-a plain extension (`jpg`) goes before a dotted one (`depth.png`).
+a plain extension (`jpg`) goes before a dotted one (`depth.png`). What is in a tar within the tar
+has that one's name in its key: `b.jpg` in `a.tar` has the key `a/b`.
 
 Nothing vanishes: what is no sample of its own because its key was there before, because its
 extension comes twice, or because dots in its name made it a companion of another image where no
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recaption.config import SourceConfig
+from recaption.datasets import skipped_fields
 from recaption.sample import Reason, Sample, Shard
 from recaption.sources.base import (
     FIELD_LIMIT,
@@ -41,8 +43,9 @@ def read_samples(shard: Shard, source: SourceConfig, wanted: Wanted = want_all) 
     Raises BrokenShard after the samples before the fault. The sample during which the fault came
     is not among them: another of its members may be beyond it.
     """
+    texts = TEXT_EXTENSIONS - skipped_fields(source)
     with open_tar(shard) as archive:
-        yield from _read_groups(archive, shard, wanted)
+        yield from _read_groups(archive, shard, wanted, texts)
 
 
 def split_name(name: str) -> tuple[str, str] | None:
@@ -60,7 +63,9 @@ def split_name(name: str) -> tuple[str, str] | None:
     return None if is_hidden(key) else (key, extension)
 
 
-def _read_groups(archive: TarReader, shard: Shard, wanted: Wanted) -> Samples:
+def _read_groups(
+    archive: TarReader, shard: Shard, wanted: Wanted, texts: frozenset[str]
+) -> Samples:
     seen = SeenKeys()
     group: _Group | None = None
     ordinal = 0
@@ -76,7 +81,7 @@ def _read_groups(archive: TarReader, shard: Shard, wanted: Wanted) -> Samples:
                 ordinal = group.end
             is_new = seen.add(key)
             group = _Group(shard.name, key, ordinal, is_new, is_loaded=is_new and wanted(ordinal))
-        group.add(archive, name, extension, size)
+        group.add(archive, name, extension, size, texts)
     if group is not None:
         yield from group.samples(wanted)
 
@@ -113,13 +118,15 @@ class _Group:
         self._companions: list[str] = []  # images with a dotted extension, but the first
         self._fields: dict[str, object] = {}
 
-    def add(self, archive: TarReader, name: str, extension: str, size: int) -> None:
+    def add(
+        self, archive: TarReader, name: str, extension: str, size: int, texts: frozenset[str]
+    ) -> None:
         """Take the member that the archive is at; its body is read only where it is of use."""
         self.extensions.add(extension)
         last = extension.rpartition(".")[2]
         if last in IMAGE_EXTENSIONS:
             self._add_image(archive, name, size, is_dotted=last != extension)
-        elif self._is_loaded and last in TEXT_EXTENSIONS and size <= FIELD_LIMIT:
+        elif self._is_loaded and last in texts and size <= FIELD_LIMIT:
             self._fields[extension] = parse_field(extension, archive.body())
 
     def _add_image(self, archive: TarReader, name: str, size: int, is_dotted: bool) -> None:

@@ -15,6 +15,8 @@ BENCHMARKS = {
     "resume": "listing and skipping 100,000 committed parts",
     "echo": "200,000 tiny images through the whole pipeline without a model",
     "engine_efficiency": "the whole job against bare vllm.LLM.generate",
+    "join": "10 million label rows of Open Images joined to images",
+    "safeguards": "what the safeguards are worth and cost, on images whose content is known",
 }
 
 

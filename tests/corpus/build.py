@@ -22,6 +22,7 @@ from recaption.job import Job, open_job
 from recaption.parts import Answer, CaptionedPart, CaptionedSample, PreparedSample
 from recaption.sample import Caption, Hints, Part, Reason, Rejection, Request, Sample, Shard
 from tests.corpora import Answerer, jpeg, make_corpus, write_tar
+from tests.judging import answered
 
 PRINT = "0123456789abcdef"
 BUCKET = os.environ.get("S3_TEST_BUCKET", "")
@@ -56,7 +57,7 @@ def answer(
     """Return an answer with these captions to a request for as many (or for `n`)."""
     asked = request(style, len(texts) if n is None else n, seed, first_slot)
     captions = [Caption(t, seed + i, "stop", 5, len(t.split()), -0.5) for i, t in enumerate(texts)]
-    return Answer(asked, tuple(captions))
+    return answered(asked, captions)
 
 
 def failed(rejection: Rejection, style: str = "short", n: int = 1, first_slot: int = 0) -> Answer:

@@ -6,13 +6,15 @@ import pytest
 
 from recaption import safeguards
 from recaption.corpus.rows import PartRows
-from recaption.sample import Caption, Reason, Rejection, Stage
+from recaption.safeguards.verdict import Asked, Verdict
+from recaption.sample import Caption, Reason
 from tests.corpus.build import answer, made_by, part, sample
 
 
-def lewd(caption: Caption) -> Rejection | None:
+def lewd(caption: Caption, asked: Asked) -> Verdict:
     """A check that someone adds."""
-    return Rejection(Stage.CHECK, Reason.EMPTY_CAPTION, "no") if "lewd" in caption.text else None
+    reason = Reason.EMPTY_CAPTION if "lewd" in caption.text else None
+    return Verdict("test_rows.lewd", reason, "no", score=0.5)
 
 
 def verdicts(*texts: str) -> list[list[tuple[str, str, float | None]]]:
@@ -22,9 +24,9 @@ def verdicts(*texts: str) -> list[list[tuple[str, str, float | None]]]:
 
 
 def test_the_verdicts_are_those_of_the_checks_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert verdicts("a cat") == [[("form.empty", "accept", None)]]
+    monkeypatch.setattr(safeguards, "CHECKS", safeguards.CHECKS[:1])
+    policy = ("policy", "accept", 1.0)
+    assert verdicts("a cat") == [[("form.empty", "accept", None), policy]]
     monkeypatch.setattr(safeguards, "CHECKS", (*safeguards.CHECKS, lewd))
-    both = [("form.empty", "accept", None), ("test_rows.lewd", "accept", None)]
+    both = [("form.empty", "accept", None), ("test_rows.lewd", "accept", 0.5), policy]
     assert verdicts("a cat", "a lewd cat", "a dog") == [both, both]
-    monkeypatch.setattr(safeguards, "CHECKS", ())
-    assert verdicts("a cat") == [[]]

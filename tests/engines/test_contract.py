@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import pytest
@@ -71,6 +72,19 @@ def test_n_captions_in_the_order_of_their_seeds(subject: Subject) -> None:
     assert [c.seed for c in captions] == [7, 8, 9, 10]
     alone = subject.run(lambda engine: all_texts(engine, [job(0, seed=s) for s in range(7, 11)]))
     assert [[text] for text in texts(captions)] == alone
+
+
+def test_a_question_weighs_its_choices(subject: Subject) -> None:
+    """Their shares of the chance add up to one, or nothing is known of any of them."""
+    asked = job(0, prompt="Is there a dog? Answer yes or no.")
+    request = replace(asked.request, n=2, choices=("Yes", "No"), is_extra=True)
+    question = replace(asked, request=request)
+    captions = subject.run(lambda engine: engine.answer(question))
+    assert [caption.text for caption in captions] == ["Yes", "No"]
+    logs = [caption.mean_logprob for caption in captions]
+    known = [log for log in logs if log is not None]
+    assert not known or sum(map(math.exp, known)) == pytest.approx(1.0, abs=1e-6)
+    assert known or subject.kind == "openai", "the test's endpoint knows no such words"
 
 
 def test_a_caption_says_what_the_engine_knows_of_it(subject: Subject) -> None:

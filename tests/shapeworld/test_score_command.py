@@ -13,13 +13,14 @@ from recaption import cli
 from recaption.config import parse_recipe
 from recaption.corpus.writer import commit_part
 from recaption.job import open_job
-from recaption.parts import Answer, CaptionedPart, CaptionedSample, PreparedSample
+from recaption.parts import CaptionedPart, CaptionedSample, PreparedSample
 from recaption.sample import Caption, Request
 from recaption.shapeworld.known import NOTHING, Known, believed
 from recaption.shapeworld.language import Style, captions
 from recaption.shapeworld.score import Truth, read_truths
 from recaption.shapeworld.sets.shards import write_shards
 from tests.command_line import recaption
+from tests.judging import answered as judged
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def answered(prepared: PreparedSample, truth: Truth) -> CaptionedSample:
     bare = replace(prepared, image=replace(prepared.image, data=b""))
     asked = prepared.requests
     told = (tuple(written(r, slot, truth, known) for slot in range(r.n)) for r in asked)
-    return CaptionedSample(bare, tuple(map(Answer, asked, told)))
+    return CaptionedSample(bare, tuple(map(judged, asked, told)))
 
 
 def written(request: Request, slot: int, truth: Truth, known: Known) -> Caption:

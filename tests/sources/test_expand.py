@@ -186,20 +186,21 @@ def test_what_would_collide_is_an_error(tmp_path: Path) -> None:
 
 
 def test_wrong_paths_are_explained(tmp_path: Path) -> None:
-    plant(tmp_path, "data/train.tar", "data/x.zip", "text/a.txt", "text/b.txt", "img/1.jpg")
+    plant(tmp_path, "data/train.tar", "data/x.rar", "text/a.txt", "text/b.txt", "img/1.jpg")
     (tmp_path / "void").mkdir()
     assert "did you mean train.tar?" in fails(tmp_path / "data/trian.tar")
     assert f"only {tmp_path} exists" in fails(tmp_path / "dota/deep/train.tar")
     assert "nothing matches it" in fails(tmp_path / "data/*.parquet")
     assert f"only {tmp_path} exists" in fails(tmp_path / "dota/deep/*.tar")
     assert "did you mean data?" in fails(tmp_path / "dota/*.tar")
-    assert "got the unknown extension .zip, expected one of .tar" in fails(tmp_path / "data/x.zip")
-    assert "set source.kind=webdataset" in fails(tmp_path / "data/x.zip")
+    assert "got the unknown extension .rar, expected one of .tar" in fails(tmp_path / "data/x.rar")
+    assert "set source.kind=webdataset" in fails(tmp_path / "data/x.rar")
     assert "neither shards nor images there (it holds 2 .txt)" in fails(tmp_path / "text")
     assert "(it is empty)" in fails(tmp_path / "void")
     assert "no tars there (it holds 1 folders of images)" in fails(
         tmp_path / "img", kind="webdataset"
     )
+    assert "no zips there" in fails(tmp_path / "img", kind="zip")
     assert "got an image; give its folder" in fails(tmp_path / "img/1.jpg")
     assert "matches image files; give their folder" in fails(tmp_path / "img/*.jpg")
     assert "expects a folder, got a file" in fails(tmp_path / "data/train.tar", kind="folder")

@@ -2,10 +2,12 @@
 
     python -m recaption.shapeworld.captioner.measure captions --scenes 200
     python -m recaption.shapeworld.captioner.measure questions --scenes 1000
+    python -m recaption.shapeworld.captioner.measure claims --scenes 200
     python -m recaption.shapeworld.captioner.measure same CORPUS SHARDS
 
-`captions`: claims per style, without hints. `questions`: calibration and AUC of P(yes). `same`: the
-share of a corpus's captions, made at temperature 0, that transformers gives too.
+`captions`: claims per style, without hints. `questions`: calibration and AUC of P(yes). `claims`:
+what the claim check finds of the inventions in the captioner's own captions, and what else. `same`:
+the share of a corpus's captions, made at temperature 0, that transformers gives too.
 """
 
 from __future__ import annotations
@@ -24,12 +26,16 @@ from PIL import Image
 from rich.console import Console
 
 from recaption import keyed
+from recaption.safeguards.claims import Claim, claims_of
 from recaption.sample import Hints
 from recaption.shapeworld.captioner import BUILT_IN
 from recaption.shapeworld.captioner.ask import Asker
 from recaption.shapeworld.captioner.lessons import draw_view, prompts
 from recaption.shapeworld.language import Style
 from recaption.shapeworld.questions import draw_question
+from recaption.shapeworld.reading.claims import Verdict
+from recaption.shapeworld.reading.judge import judge
+from recaption.shapeworld.reading.parser import parse
 from recaption.shapeworld.render import encode
 from recaption.shapeworld.scenes import Scene
 from recaption.shapeworld.score import FULL, Row, Truth, score
@@ -89,6 +95,59 @@ def measure_questions(asker: Asker, scenes: int, seed: int) -> dict[str, float]:
     return found
 
 
+def measure_claims(asker: Asker, scenes: int, seed: int) -> dict[str, dict[str, float]]:
+    """Return AUC, precision and recall of the claim check by kind, at chances of yes below 1/2.
+
+    The claims are those of its own captions of whole and cropped scenes, taken apart as the
+    safeguards do it; their truth is the scene's. Precision: of the doubted, the share that is
+    false; recall: of the false, the share that is doubted; lost: of the true, the share doubted.
+    """
+    drawn: list[tuple[Scene, Claim]] = []
+    for style in Style:
+        prompt = prompts().render(style, Hints())
+        views = [draw_view(seed, k)[1] for k in range(scenes)]
+        for some in chunks(views):
+            texts = asker.captions([picture(view) for view in some], [prompt] * len(some))
+            told = zip(some, texts, strict=True)
+            drawn += [(view, claim) for view, text in told for claim in claims_of(text)]
+    known = [(v, c, t) for v, c in drawn if (t := is_true(v, c.text)) is not None]
+    chances = [
+        asker.yes_chances(
+            [picture(v) for v, _, _ in some], [prompts().ask(c.text) for _, c, _ in some]
+        )
+        for some in chunks(known)
+    ]
+    p, truth = np.concatenate(chances), np.array([t for _, _, t in known])
+    kinds = np.array([str(c.kind) for _, c, _ in known])
+    found = {"all": _check_figures(p, truth)}
+    for kind in sorted(set(kinds)):
+        found[kind] = _check_figures(p[kinds == kind], truth[kinds == kind])
+    return found
+
+
+def _check_figures(
+    p: Chances, truth: npt.NDArray[np.bool_], limit: float = 0.5
+) -> dict[str, float]:
+    doubted = p < limit
+    return {
+        "n": float(len(p)),
+        "false": float((~truth).mean()),
+        "auc": auc(p, truth),
+        "precision": float((~truth[doubted]).mean()) if doubted.any() else float("nan"),
+        "recall": float(doubted[~truth].mean()) if (~truth).any() else float("nan"),
+        "lost": float(doubted[truth].mean()) if truth.any() else float("nan"),
+    }
+
+
+def is_true(scene: Scene, claim: str) -> bool | None:
+    """Whether a claim in a sentence of its own holds; None where nobody could tell."""
+    reading = parse(claim)
+    verdicts = {one.verdict for one in judge(scene, reading)}
+    if reading.unknown or not verdicts - {Verdict.UNVERIFIABLE}:
+        return None
+    return Verdict.FALSE not in verdicts
+
+
 def auc(chances: Chances, truth: npt.NDArray[np.bool_]) -> float:
     """Return the chance that a true one is ranked above a false one (Hanley & McNeil 1982)."""
     above = chances[truth][:, None] - chances[~truth][None]
@@ -134,7 +193,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["captions", "questions", "same"])
+    parser.add_argument("what", choices=["captions", "questions", "claims", "same"])
     parser.add_argument("paths", nargs="*", help="same: CORPUS SHARDS")
     parser.add_argument("--checkpoint", type=Path, default=BUILT_IN["builtin:shapeworld"])
     parser.add_argument("--scenes", type=int, default=200, help="same: captions, at most")
@@ -146,6 +205,9 @@ def main() -> None:
             console.print(table)
     elif given.what == "questions":
         console.print(measure_questions(asker, given.scenes, given.seed))
+    elif given.what == "claims":
+        for kind, figures in measure_claims(asker, given.scenes, given.seed).items():
+            console.print(kind, {name: round(value, 3) for name, value in figures.items()})
     else:
         corpus, shards = given.paths
         console.print(measure_same(asker, corpus, shards, given.scenes))

@@ -71,7 +71,7 @@ class Plan:
     copy: int = 800
     vision: int = 1500
     simple: int = 500
-    joint: int = 3550
+    joint: int = 11200
     decay: float = 0.5
     images: int = 24
     answers: int = 3

@@ -1,0 +1,9 @@
+"""Alt-text found on the web: made clean, judged for use, and read for what no viewer could see."""
+
+from __future__ import annotations
+
+from recaption.alt_text.clean import clean
+from recaption.alt_text.facts import Fact, FactKind, facts_of, keeps
+from recaption.alt_text.judge import AltTextKind, Judgement, judge
+
+__all__ = ["AltTextKind", "Fact", "FactKind", "Judgement", "clean", "facts_of", "judge", "keeps"]

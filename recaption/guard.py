@@ -1,0 +1,263 @@
+"""Puts the safeguards to work beside the engine: judges captions, and mends what can be mended.
+
+Of each caption: the checks of its form and words; then, where the recipe says so, its claims, put
+to the captioner as questions about the same image, each claim of an image once. What a check finds
+fault with is kept, pruned, asked again or left out, as the recipe's policy says. Of an image: facts
+that all its captions lost are asked to be put in; where none is left, a fallback stands in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from recaption import keyed, safeguards
+from recaption.config import Recipe
+from recaption.engines.base import Job, JobImage
+from recaption.parts import Answer, Judged, Outcome, PreparedSample
+from recaption.prompts import CLAIM, FUSE, VERSION, PromptSet
+from recaption.safeguards import kept
+from recaption.safeguards.claims import claims_of
+from recaption.safeguards.harm import personal_data
+from recaption.safeguards.policy import Action, action_for, prune
+from recaption.safeguards.verdict import Asked, Verdict
+from recaption.sample import Caption, Reason, Rejection, Request, Stage
+
+YES_OR_NO = ("Yes", "No")
+_QUESTIONS = 64  # of one image; claims beyond are not asked
+_FALLBACK = f"fallback@{VERSION}"
+
+AnswerJob = Callable[[Job], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The safeguards of a recipe, with the engine that answers what they ask."""
+
+    recipe: Recipe
+    prompts: PromptSet
+    answer: AnswerJob
+
+    async def review(
+        self,
+        sample: PreparedSample,
+        image: JobImage,
+        answers: Sequence[Answer],
+        is_whole: bool = True,
+    ) -> tuple[Answer, ...]:
+        """Return a sample's answers with their captions judged.
+
+        `is_whole` says that these are all answers of the image: else nothing is asked of all of
+        them together.
+        """
+        one = _Inquiry(self, sample, image)
+        judged = [
+            one.settle(answer.request, index, caption)
+            for answer in answers
+            for index, caption in enumerate(answer.captions)
+        ]
+        done = list(await asyncio.gather(*judged))
+        if is_whole and done:
+            done = await one.conclude(done)
+        rest = iter(done)
+        return tuple(
+            replace(answer, judged=tuple(next(rest) for _ in answer.captions)) for answer in answers
+        )
+
+
+@dataclass(slots=True)
+class _Inquiry:
+    """One image under review."""
+
+    guard: Guard
+    sample: PreparedSample
+    image: JobImage
+    asked_claims: dict[str, asyncio.Future[float | None]] = field(default_factory=dict)
+
+    async def settle(self, request: Request, index: int, caption: Caption) -> Judged:
+        """Judge one caption, and try to mend it."""
+        config = self.guard.recipe.safeguards
+        alone = replace(
+            request,
+            n=1,
+            seed=caption.seed,
+            first_slot=request.first_slot + index,
+        )
+        slot_seed, attempts = alone.seed, 0
+        while True:
+            verdicts, doubted = await self._judge(alone, caption)
+            action, why = action_for(verdicts, config)
+            if action is Action.ACCEPT:
+                outcome = Outcome.REPAIRED if attempts else Outcome.ACCEPTED
+                return Judged(alone, caption, verdicts, outcome, attempts=attempts + 1)
+            if action is Action.PRUNE:
+                pruned = self._prune(alone, caption, doubted)
+                if pruned is not None:
+                    return Judged(alone, pruned, verdicts, Outcome.PRUNED, attempts=attempts + 1)
+            if action is Action.REJECT or attempts >= config.repairs or not self._can_differ:
+                return _reject(alone, caption, verdicts, why, attempts + 1)
+            attempts += 1
+            alone = replace(
+                alone,
+                seed=keyed.integer("repair", slot_seed, attempts, bits=48),
+                is_extra=True,
+            )
+            answer = await self._ask(alone)
+            if not answer.captions:
+                return _reject(alone, caption, verdicts, why, attempts + 1)
+            caption = answer.captions[0]
+
+    async def conclude(self, judged: list[Judged]) -> list[Judged]:
+        """See to what an image's captions keep together, and to an image with none left."""
+        good = [one for one in judged if one.rejection is None]
+        if not good:
+            return self._fall_back(judged)
+        alt_text = self.sample.shown.alt_text
+        verdict, lost = kept.facts([one.caption.text for one in good], alt_text)
+        if lost and self.guard.recipe.safeguards.fuse:
+            best = max(good, key=lambda one: len(one.caption.text))
+            fused = await self._fuse(best, [fact.text for fact in lost], alt_text)
+            judged = [fused if one is best and fused else one for one in judged]
+            good = [one for one in judged if one.rejection is None]
+            verdict, _ = kept.facts([one.caption.text for one in good], alt_text)
+        return [
+            replace(one, verdicts=(*one.verdicts, verdict)) if one.rejection is None else one
+            for one in judged
+        ]
+
+    @property
+    def _can_differ(self) -> bool:
+        return self.guard.recipe.sampling.temperature > 0
+
+    async def _judge(
+        self, request: Request, caption: Caption
+    ) -> tuple[tuple[Verdict, ...], frozenset[int]]:
+        """Return the verdicts, and the sentences with a claim that the model does not bear out."""
+        asked = Asked(
+            request.style,
+            self.guard.recipe.caption.language,
+            request.prompt,
+            self.sample.shown,
+        )
+        verdicts = safeguards.examine(caption, asked)
+        action, _ = action_for(verdicts, self.guard.recipe.safeguards)
+        is_english = asked.language == "English"
+        if (
+            not self.guard.recipe.safeguards.claims
+            or not is_english
+            or action in (Action.REPAIR, Action.REJECT)
+        ):
+            return verdicts, frozenset()
+        verdict, doubted = await self._check_claims(caption.text)
+        return (*verdicts, verdict), doubted
+
+    async def _check_claims(self, text: str) -> tuple[Verdict, frozenset[int]]:
+        """Ask for each claim; the verdict's score is the lowest chance of yes."""
+        claims = claims_of(text)
+        chances = await asyncio.gather(*(self._chance(claim.text) for claim in claims))
+        known = [(c, p) for c, p in zip(claims, chances, strict=True) if p is not None]
+        if not known:
+            return Verdict("claims.invented"), frozenset()
+        limit = self.guard.recipe.safeguards.min_yes
+        doubted = [(c, p) for c, p in known if p < limit]
+        lowest = min(p for _, p in known)
+        if not doubted:
+            return Verdict("claims.invented", score=lowest), frozenset()
+        said = "; ".join(f"{claim.text} {chance:.2f}" for claim, chance in doubted)
+        verdict = Verdict("claims.invented", Reason.INVENTED, said, lowest)
+        return verdict, frozenset(claim.sentence for claim, _ in doubted)
+
+    async def _chance(self, claim: str) -> float | None:
+        """Return the share of yes, asked once for each claim of the image; None: not to be had."""
+        known = self.asked_claims.get(claim)
+        if known is None:
+            if len(self.asked_claims) >= _QUESTIONS:
+                return None
+            known = self.asked_claims[claim] = asyncio.ensure_future(self._ask_claim(claim))
+        return await known
+
+    async def _ask_claim(self, claim: str) -> float | None:
+        request = Request(
+            style=CLAIM,
+            prompt=self.guard.prompts.ask(claim),
+            template=f"{CLAIM}@{VERSION}",
+            template_hash="",
+            n=len(YES_OR_NO),
+            seed=keyed.integer("claim", claim, bits=48),
+            choices=YES_OR_NO,
+            is_extra=True,
+        )
+        answer = await self._ask(request)
+        log_share = answer.captions[0].mean_logprob if answer.captions else None
+        return None if log_share is None else math.exp(log_share)
+
+    def _prune(self, request: Request, caption: Caption, doubted: frozenset[int]) -> Caption | None:
+        """Return the caption without what is doubted, None where that leaves nothing good."""
+        text = prune(caption.text, doubted, is_cut_off=caption.finish_reason == "length")
+        if not text:
+            return None
+        pruned = replace(caption, text=text, finish_reason="pruned")
+        asked = Asked(
+            request.style,
+            self.guard.recipe.caption.language,
+            request.prompt,
+            self.sample.shown,
+        )
+        action, _ = action_for(safeguards.examine(pruned, asked), self.guard.recipe.safeguards)
+        return pruned if action is Action.ACCEPT else None
+
+    async def _fuse(self, one: Judged, facts: list[str], alt_text: str) -> Judged | None:
+        """Ask for a caption with facts put in; None where that is no better."""
+        request = replace(
+            one.request,
+            prompt=self.guard.prompts.fuse(one.caption.text, facts),
+            template=f"{FUSE}@{VERSION}",
+            template_hash=keyed.hexdigest("template", self.guard.prompts.sources[FUSE]),
+            seed=keyed.integer("fuse", one.request.seed, bits=48),
+            is_extra=True,
+        )
+        answer = await self._ask(request)
+        if not answer.captions:
+            return None
+        caption = answer.captions[0]
+        verdicts, _ = await self._judge(request, caption)
+        action, _ = action_for(verdicts, self.guard.recipe.safeguards)
+        before = len(kept.facts([one.caption.text], alt_text)[1])
+        after = len(kept.facts([caption.text], alt_text)[1])
+        if action is not Action.ACCEPT or after >= before:
+            return None
+        return Judged(request, caption, verdicts, Outcome.FUSED, attempts=one.attempts + 1)
+
+    def _fall_back(self, judged: list[Judged]) -> list[Judged]:
+        """Put the recipe's fallback in the place of the first caption, where it has one."""
+        text = self._fallback_text()
+        first = judged[0]
+        request = replace(first.request, prompt="", template=_FALLBACK, template_hash="")
+        caption = Caption(text, request.seed, "fallback", 0, 0, None)
+        is_harmful = personal_data(caption, Asked()).reason is not None
+        if not text or is_harmful:
+            return judged
+        stand_in = Judged(request, caption, first.verdicts, Outcome.FALLBACK)
+        return [stand_in, *judged[1:]]
+
+    def _fallback_text(self) -> str:
+        match self.guard.recipe.safeguards.fallback:
+            case "alt_text":
+                return self.sample.shown.alt_text
+            case "class_name" if self.sample.shown.class_names:
+                return f"An image of {self.sample.shown.class_names[0].partition(' (')[0]}."
+            case _:
+                return ""
+
+    async def _ask(self, request: Request) -> Answer:
+        return await self.guard.answer(Job(self.sample.sample.sample_id, self.image, request))
+
+
+def _reject(
+    request: Request, caption: Caption, verdicts: tuple[Verdict, ...], why: Verdict, attempts: int
+) -> Judged:
+    assert why.reason is not None
+    rejection = Rejection(Stage.CHECK, why.reason, why.message)
+    return Judged(request, caption, verdicts, Outcome.REJECTED, rejection, attempts)

@@ -1,0 +1,223 @@
+"""The guard: what becomes of a caption, with the engine that answers what is asked again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from recaption.config import apply_overrides, parse_recipe
+from recaption.decode import PreparedImage
+from recaption.engines.base import Job, JobImage
+from recaption.engines.choices import weigh
+from recaption.guard import Guard
+from recaption.parts import Answer, Judged, Outcome, PreparedSample
+from recaption.prompts import load_prompts
+from recaption.sample import Caption, Hints, Reason, Rejection, Request, Sample, Stage
+
+Writer = Callable[[Request], str]
+GOOD = "A brown dog lies on a red sofa."
+
+
+def caption(text: str, seed: int = 1, finish_reason: str = "stop") -> Caption:
+    return Caption(text, seed, finish_reason, 5, len(text.split()), -0.5)
+
+
+@dataclass
+class Engine:
+    """Answers what the guard asks; `write` the captions, `doubted` what it says no to."""
+
+    write: Writer = lambda request: GOOD
+    doubted: tuple[str, ...] = ()
+    asked: list[Request] = field(default_factory=list)
+    fails: bool = False
+
+    async def answer(self, job: Job) -> Answer:
+        request = job.request
+        self.asked.append(request)
+        if self.fails:
+            rejection = Rejection(Stage.ENGINE, Reason.TIMEOUT, "no answer")
+            return Answer(request, rejection=rejection)
+        if request.choices:
+            is_no = any(text in request.prompt for text in self.doubted)
+            tokens = [("Yes", -3.0 if is_no else -0.1), ("No", -0.1 if is_no else -3.0)]
+            return Answer(request, tuple(weigh(request, tokens, 9)))
+        return Answer(request, (caption(self.write(request), request.seed),))
+
+
+def review(
+    engine: Engine,
+    *captions: Caption,
+    hints: Hints | None = None,
+    style: str = "dense",
+    is_whole: bool = True,
+    **safeguards: Any,
+) -> tuple[Judged, ...]:
+    overrides = [f"safeguards.{name}={value}" for name, value in safeguards.items()]
+    base = {"source": {"path": "x"}, "engine": {"kind": "echo"}, "corpus": {"path": "y"}}
+    recipe = parse_recipe(apply_overrides(base, overrides))
+    shown = hints or Hints()
+    sample = PreparedSample(
+        Sample("s/1", "1", 0, None), shown, shown, PreparedImage(b"", 4, 3, 8, 6, "JPEG", "0")
+    )
+    request = Request(style, "Describe it.", f"{style}@v1", "h", len(captions), 1)
+    guard = Guard(recipe, load_prompts([style]), engine.answer)
+    answers = [Answer(request, captions)]
+    reviewed = asyncio.run(guard.review(sample, JobImage(b"", "0"), answers, is_whole))
+    return reviewed[0].judged
+
+
+def test_a_good_caption_is_accepted_and_nothing_is_asked() -> None:
+    engine = Engine()
+    (one,) = review(engine, caption(GOOD))
+    assert one.outcome is Outcome.ACCEPTED and one.rejection is None and not engine.asked
+    assert all(verdict.reason is None for verdict in one.verdicts)
+
+
+def test_a_bad_one_is_asked_again_with_a_new_seed() -> None:
+    engine = Engine()
+    good, mended = review(engine, caption(GOOD), caption("", seed=2))
+    assert good.outcome is Outcome.ACCEPTED
+    assert mended.outcome is Outcome.REPAIRED and mended.caption.text == GOOD
+    (asked,) = engine.asked
+    assert asked.is_extra and asked.n == 1 and asked.first_slot == 1 and asked.seed not in (1, 2)
+    assert mended.request == asked, "the corpus tells the seed that wrote it"
+
+
+def test_the_seed_of_a_repair_is_keyed() -> None:
+    seeds = []
+    for _ in range(2):
+        engine = Engine(write=lambda request: "")
+        review(engine, caption(""), repairs=3)
+        seeds.append([request.seed for request in engine.asked])
+    assert seeds[0] == seeds[1] and len(set(seeds[0])) == 3
+
+
+def test_after_the_last_repair_it_is_rejected_with_its_reason() -> None:
+    engine = Engine(write=lambda request: "I'm sorry, but I can't help with that.")
+    (one,) = review(engine, caption(""), repairs=2)
+    assert one.outcome is Outcome.REJECTED and one.attempts == 3 and len(engine.asked) == 2
+    assert one.rejection is not None and one.rejection.reason is Reason.REFUSAL
+
+
+def test_no_repair_where_the_same_would_come_again() -> None:
+    engine = Engine()
+    base = {"source": {"path": "x"}, "engine": {"kind": "echo"}, "corpus": {"path": "y"}}
+    recipe = parse_recipe(apply_overrides(base, ["sampling.temperature=0"]))
+    sample = PreparedSample(Sample("s/1", "1", 0, None))
+    request = Request("dense", "Describe it.", "dense@v1", "h", 1, 1)
+    guard = Guard(recipe, load_prompts(["dense"]), engine.answer)
+    answers = [Answer(request, (caption(""),))]
+    (answer,) = asyncio.run(guard.review(sample, JobImage(b"", "0"), answers))
+    assert answer.judged[0].outcome is Outcome.REJECTED and not engine.asked
+
+
+def test_an_engine_that_cannot_repair_leaves_the_first_reason() -> None:
+    (one,) = review(Engine(fails=True), caption(""))
+    assert one.rejection is not None and one.rejection.reason is Reason.EMPTY_CAPTION
+
+
+def test_a_sentence_with_an_invented_claim_is_cut() -> None:
+    engine = Engine(doubted=("zebra",))
+    text = "There is a brown dog on a sofa. There is a zebra behind it. The dog is on the left."
+    (one,) = review(engine, caption(text), claims=True)
+    assert one.outcome is Outcome.PRUNED
+    assert one.caption.text == "There is a brown dog on a sofa. The dog is on the left."
+    invented = next(v for v in one.verdicts if v.check == "claims.invented")
+    assert invented.reason is Reason.INVENTED and "zebra" in invented.message
+    assert invented.score is not None and invented.score < 0.1
+
+
+def test_a_caption_that_is_all_invention_is_repaired_or_rejected() -> None:
+    (mended,) = review(Engine(doubted=("zebra",)), caption("There is a zebra there."), claims=True)
+    assert mended.outcome is Outcome.REPAIRED and mended.caption.text == GOOD
+    stubborn = Engine(write=lambda request: "There is a zebra there.", doubted=("zebra",))
+    (gone,) = review(stubborn, caption("There is a zebra there."), claims=True)
+    assert gone.rejection is not None and gone.rejection.reason is Reason.INVENTED
+
+
+def test_a_claim_of_an_image_is_asked_once() -> None:
+    engine = Engine()
+    review(engine, caption("There is a dog."), caption("There is a dog.", 2), claims=True)
+    assert len([request for request in engine.asked if request.choices]) == 1
+
+
+def test_no_claims_are_asked_unless_the_recipe_says_so() -> None:
+    engine = Engine(doubted=("dog",))
+    (one,) = review(engine, caption(GOOD))
+    assert one.outcome is Outcome.ACCEPTED and not engine.asked
+
+
+def test_an_unanswered_question_doubts_nothing() -> None:
+    (one,) = review(Engine(fails=True), caption(GOOD), claims=True)
+    assert one.outcome is Outcome.ACCEPTED
+
+
+def test_what_was_cut_off_loses_its_unfinished_sentence() -> None:
+    cut = caption("A brown dog lies on a sofa. It looks at the", finish_reason="length")
+    (one,) = review(Engine(), cut)
+    assert one.outcome is Outcome.PRUNED and one.caption.text == "A brown dog lies on a sofa."
+
+
+FACTS = Hints(alt_text="Zopika, red kite by Mira Holt, Lisbon, 12 May 1950")
+KEPT = "A red kite called Zopika, by Mira Holt, from Lisbon, dated 12 May 1950."
+
+
+def kept_score(judged: Judged) -> float | None:
+    return next(v.score for v in judged.verdicts if v.check == "kept.facts")
+
+
+def test_retention_is_measured_over_all_captions_of_an_image() -> None:
+    first, second = review(Engine(), caption("A red kite."), caption(KEPT, 2), hints=FACTS)
+    assert kept_score(first) == kept_score(second) == 1.0
+    (alone,) = review(Engine(), caption("A red kite is in the sky."), hints=FACTS)
+    assert kept_score(alone) == 0.0 and alone.outcome is Outcome.ACCEPTED
+    (without,) = review(Engine(), caption(GOOD))
+    assert kept_score(without) is None
+
+
+def test_lost_facts_are_put_in_by_a_fusion() -> None:
+    engine = Engine(write=lambda request: KEPT)
+    (one,) = review(engine, caption("A red kite is in the sky."), hints=FACTS, fuse=True)
+    assert one.outcome is Outcome.FUSED and one.caption.text == KEPT and kept_score(one) == 1.0
+    (asked,) = engine.asked
+    assert "<facts>" in asked.prompt and "Mira Holt" in asked.prompt
+    assert one.request.template.startswith("_fuse@")
+
+
+def test_a_fusion_that_keeps_no_more_is_not_taken() -> None:
+    engine = Engine(write=lambda request: "A blue kite is in the sky.")
+    (one,) = review(engine, caption("A red kite is in the sky."), hints=FACTS, fuse=True)
+    assert one.outcome is Outcome.ACCEPTED and one.caption.text == "A red kite is in the sky."
+
+
+def test_a_replay_asks_nothing_of_the_whole_image() -> None:
+    engine = Engine(write=lambda request: KEPT)
+    text = caption("A red kite is in the sky.")
+    (one,) = review(engine, text, hints=FACTS, is_whole=False, fuse=True)
+    assert one.outcome is Outcome.ACCEPTED and not engine.asked
+
+
+@pytest.mark.parametrize(
+    ("fallback", "hints", "text"),
+    [
+        ("alt_text", Hints(alt_text="Zopika in Lisbon"), "Zopika in Lisbon"),
+        ("class_name", Hints(class_names=("crane (a bird)",)), "An image of crane."),
+        ("class_name", Hints(), None),
+        ("none", Hints(alt_text="Zopika in Lisbon"), None),
+    ],
+)
+def test_an_image_with_no_caption_left_falls_back(
+    fallback: str, hints: Hints, text: str | None
+) -> None:
+    engine = Engine(write=lambda request: "")
+    first, second = review(engine, caption(""), caption("", 2), hints=hints, fallback=fallback)
+    assert second.outcome is Outcome.REJECTED
+    if text is None:
+        assert first.outcome is Outcome.REJECTED
+    else:
+        assert first.outcome is Outcome.FALLBACK and first.caption.text == text
+        assert first.request.template == "fallback@v1" and first.rejection is None
