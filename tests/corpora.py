@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import tarfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ Answerer = Callable[[EngineJob], list[Caption]]
 """Writes the captions of a request in place of the echo engine; may raise RequestFailed."""
 
 
+_LET_THROUGH = {str(reason): "accept" for reason in Reason if reason is not Reason.EMPTY_CAPTION}
+LENIENT = (f"safeguards.actions={json.dumps(_LET_THROUGH)}", "safeguards.repairs=0")
+"""For tests whose captions are of one word, or of a thousand."""
+
+
 def make_corpus(
     corpus: Path,
     shards: Path | str | list[str],
@@ -43,9 +49,12 @@ def make_corpus(
 ) -> Job:
     """Caption shards (a path, a glob, a list) into a corpus; return the job that did.
 
-    `overrides` are as on the command line (`caption.samples=2`, `engine.args.fail_on=[id]`).
+    `overrides` are as on the command line (`caption.samples=2`, `engine.args.fail_on=[id]`). Of
+    captions that a test writes only empty ones are rejected, unless it sets `safeguards` itself.
     `parts` stops after that many of each shard, as a killed run would: no summary is written.
     """
+    if answer is not None and not any(one.startswith("safeguards.") for one in overrides):
+        overrides = (*overrides, *LENIENT)
     job = open_job(parse_recipe(_recipe(corpus, shards, overrides)))
     tally = Tally(parts_before=job.ledger.committed().count())
     for shard in job.pending(job.ledger.committed()):

@@ -56,7 +56,9 @@ def test_each_caption_has_its_verdicts_and_each_path_is_counted(tmp_path: Path) 
 def test_the_summary_tells_what_was_mended(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     write_tar(photos / "00000.tar", [(f"{name}.jpg", jpeg()) for name in ("fine", "cut", "loop")])
-    make_corpus(tmp_path / "corpus", photos, "caption.styles=[dense]", answer=write)
+    make_corpus(
+        tmp_path / "corpus", photos, "caption.styles=[dense]", "safeguards.repairs=1", answer=write
+    )
     (file,) = (tmp_path / "corpus" / "runs").glob("*.json")
     outcomes = json.loads(file.read_text())["outcomes"]
     assert Counter(outcomes) == {"accepted": 1, "pruned": 1, "repaired": 1}
@@ -65,6 +67,8 @@ def test_the_summary_tells_what_was_mended(tmp_path: Path) -> None:
 def test_a_reject_names_the_reason(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     write_tar(photos / "00000.tar", [("sorry.jpg", jpeg())])
-    job = make_corpus(tmp_path / "corpus", photos, "caption.styles=[dense]", answer=write)
+    job = make_corpus(
+        tmp_path / "corpus", photos, "caption.styles=[dense]", "safeguards.repairs=1", answer=write
+    )
     (record,) = job.ledger.records()
     assert record.rejects == {Reason.REFUSAL: 1} and record.captioned == 0

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from recaption.engines.random_model import SPECIAL
-from recaption.prompts import built_in
+from recaption.prompts import FUSE, built_in
 from recaption.shapeworld.captioner.lessons import draw_copying, draw_exercises, draw_view
 from recaption.shapeworld.content import Colour, Fill, Shape, Size, Tone
 from recaption.shapeworld.drawing import setting
@@ -58,10 +58,16 @@ def make_tokenizer(seed: int = 0) -> Any:
 
 
 def fixed_texts() -> list[str]:
-    """Return what the prompt templates write besides what is filled in, a piece a line."""
+    """Return what the prompt templates write besides what is filled in, a piece a line.
+
+    Of what the rendered world has: no hints but class names and alt-text, no fusion.
+    """
     found: set[str] = set()
-    for text in built_in().values():
+    taught = {name: text for name, text in built_in().items() if name != FUSE}
+    for text in taught.values():
         for line in re.sub(r"{%.*?%}", "\n", text).splitlines():
+            if "_hints |" in line:
+                continue
             found |= {piece.strip() for piece in re.split(r"{{.*?}}", line) if len(piece) > 3}
     return sorted(found, key=lambda text: (-len(text), text))
 

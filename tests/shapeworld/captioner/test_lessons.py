@@ -80,7 +80,7 @@ def test_a_batch_holds_images_of_one_grid_and_what_to_answer(tokenizer: object) 
     batch = next(draw_batches(tokenizer, 1, 0, 4, 2))
     height, width = batch.images.shape[1:3]
     assert batch.grid == (height // 12, width // 12) and batch.images.dtype == np.uint8
-    assert batch.patch_labels.shape == (4, batch.grid[0] * batch.grid[1], 5)
+    assert batch.patch_labels.shape == (4, batch.grid[0] * batch.grid[1], 6)
     assert batch.ids.shape == batch.labels.shape == (8, batch.ids.shape[1])
     asked = batch.labels != -100
     assert (batch.labels[asked] == batch.ids[asked]).all() and asked.any(axis=1).all()
