@@ -135,6 +135,7 @@ def test_every_sample_and_every_caption_asked_for_is_counted(corpus: str) -> Non
         captions=7,
         rejected_captions=6,
         rejects=(("empty_caption", 3), ("request_failed", 3), ("truncated", 1)),
+        outcomes=(("accepted", 7), ("rejected", 3)),
         retried_requests=4,
     )
     captions, rejects = tables(corpus)
