@@ -67,14 +67,14 @@ class Captioner:
     async def _caption(self, part: PreparedPart) -> CaptionedPart:
         if part.fault or not any(s.requests for s in part.samples):
             samples = tuple(CaptionedSample(s) for s in part.samples)
-            return CaptionedPart(part.shard, part.part, samples, fault=part.fault, retry=part.retry)
-        starts = await self._coordinator.starts.remote(part.part.name)
+            return replace(_empty(part, part.fault), samples=samples)
+        starts = await self._coordinator.starts.remote(part.name)
         async with self._turnstile.enter(alone=starts >= _CAREFUL):
             return await self._answer(part)
 
     async def _answer(self, part: PreparedPart) -> CaptionedPart:
         started = time.monotonic()
-        history = await self._coordinator.begin.remote(self._name, part.part.name)
+        history = await self._coordinator.begin.remote(self._name, part.name)
         try:
             info = await self._driver.start()
             if history.starts < _CAREFUL:
@@ -85,7 +85,7 @@ class Captioner:
             return await self._give_up(part, str(e))
         finally:
             await self._report()  # before the part's receipt: a run may end with it
-            await self._coordinator.end.remote(self._name, part.part.name)
+            await self._coordinator.end.remote(self._name, part.name)
         return _captioned(part, samples, info, time.monotonic() - started)
 
     async def _caption_all(self, part: PreparedPart) -> list[CaptionedSample]:
@@ -102,7 +102,7 @@ class Captioner:
     ) -> list[CaptionedSample]:
         jobs = [_jobs(sample) for sample in part.samples]
         flat = [job for of_sample in jobs for job in of_sample]
-        rest = iter(await self._answer_carefully(part.part.name, flat, history))
+        rest = iter(await self._answer_carefully(part.name, flat, history))
         return [
             await self._review(part, sample, of_sample, [next(rest) for _ in of_sample])
             for sample, of_sample in zip(part.samples, jobs, strict=True)
@@ -114,7 +114,7 @@ class Captioner:
         """Let the safeguards judge a sample's answers; its pixels go."""
         if not jobs:
             return CaptionedSample(_without_pixels(sample))
-        judged = await self._guard.review(sample, jobs[0].image, answers, is_whole=not part.retry)
+        judged = await self._guard.review(sample, jobs[0].image, answers, is_whole=part.is_whole)
         return CaptionedSample(_without_pixels(sample), judged)
 
     async def _answer_carefully(self, part: str, jobs: list[Job], history: History) -> list[Answer]:
@@ -140,7 +140,7 @@ class Captioner:
     async def _give_up(self, part: PreparedPart, error: str) -> CaptionedPart:
         is_over = await self._coordinator.lost.remote(self._name, error)
         fault = f"no engine boots: {error}" if is_over else HANDED_BACK + error
-        return CaptionedPart(part.shard, part.part, fault=fault, is_fatal=is_over, retry=part.retry)
+        return replace(_empty(part, fault), is_fatal=is_over)
 
     async def _boot(self) -> CaptionEngine:
         is_ready = False
@@ -174,7 +174,7 @@ class Captioner:
 
     def __del__(self) -> None:
         """Close the engine in order when the actor's work is over."""
-        loop = self._loop
+        loop = getattr(self, "_loop", None)  # Ray makes objects that were never initialised
         if loop is None or not loop.is_running():
             return
         try:
@@ -219,15 +219,17 @@ def _jobs(sample: PreparedSample) -> list[Job]:
 def _captioned(
     part: PreparedPart, samples: list[CaptionedSample], info: EngineInfo, seconds: float
 ) -> CaptionedPart:
-    return CaptionedPart(
-        part.shard,
-        part.part,
-        tuple(samples),
+    return replace(
+        _empty(part),
+        samples=tuple(samples),
         engine=info.kind,
         engine_version=info.version,
         seconds=seconds,
-        retry=part.retry,
     )
+
+
+def _empty(part: PreparedPart, fault: str = "") -> CaptionedPart:
+    return CaptionedPart(part.shard, part.part, fault=fault, retry=part.retry, unit=part.unit)
 
 
 def _without_pixels(sample: PreparedSample) -> PreparedSample:

@@ -62,6 +62,7 @@ class PreparedPart(_Row):
     """A part on its way to the engine; `fault` says why it could not be read.
 
     `retry` is 0, or the number of the replay, which holds only the samples that are replayed.
+    `unit` is empty, or names what is asked about regions of its images (`corpus.regions`).
     """
 
     shard: Shard
@@ -69,6 +70,17 @@ class PreparedPart(_Row):
     samples: tuple[PreparedSample, ...] = ()
     fault: str = ""
     retry: int = 0
+    unit: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds all that is asked about its images."""
+        return not self.retry and not self.unit
+
+    @property
+    def name(self) -> str:
+        """What is under way, by name."""
+        return f"{self.part.name} {self.unit}" if self.unit else self.part.name
 
     def with_samples(self, samples: tuple[PreparedSample, ...]) -> PreparedPart:
         """Return the part with its samples changed."""
@@ -136,6 +148,7 @@ class CaptionedPart(_Row):
     is_fatal: bool = False
     seconds: float = 0.0
     retry: int = 0
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

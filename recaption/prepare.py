@@ -66,7 +66,7 @@ class Preparer:
     def sample(self, sample: Sample) -> PreparedSample:
         """Decode one image and write its prompts; what fails becomes the sample's rejection."""
         identity = replace(sample, image=None, fields={}, rejection=None)
-        hints = open_reader(self.recipe.source)(sample)
+        hints = self.hints(sample)
         shown = self._shown(hints)
         prepared = PreparedSample(identity, hints, shown)
         if sample.rejection is not None or sample.image is None:
@@ -76,11 +76,15 @@ class Preparer:
         except DecodeError as e:
             return replace(prepared, rejection=Rejection(Stage.DECODE, e.reason, str(e)))
         try:
-            requests = self._requests(sample.sample_id, shown)
+            requests = self.requests(sample.sample_id, shown)
         except Exception as e:
             rejection = Rejection(Stage.PROMPT, Reason.PROMPT_FAILED, f"{type(e).__name__}: {e}")
             return replace(prepared, image=image, rejection=rejection)
         return replace(prepared, image=image, requests=requests)
+
+    def hints(self, sample: Sample) -> Hints:
+        """Return what is known of a sample."""
+        return open_reader(self.recipe.source)(sample)
 
     def with_hints(self, prepared: PreparedSample, more: tuple[Hint, ...]) -> PreparedSample:
         """Return a prepared sample of which more is known: its prompts are written again."""
@@ -113,7 +117,10 @@ class Preparer:
         cleaned = clean(found)
         return "" if judge(cleaned, found).is_junk else cleaned
 
-    def _requests(self, sample_id: str, shown: Hints) -> tuple[Request, ...]:
+    def requests(
+        self, sample_id: str, shown: Hints, region: str = FULL_IMAGE
+    ) -> tuple[Request, ...]:
+        """Return what is asked of a region of a sample: a request per style."""
         caption = self.recipe.caption
         return tuple(
             Request(
@@ -122,13 +129,14 @@ class Preparer:
                 template=f"{style}@{VERSION}",
                 template_hash=self.prompts.hashes[style],
                 n=caption.samples,
-                seed=self._seed(sample_id, style),
+                seed=self._seed(sample_id, style, region),
+                region=region,
             )
             for style in caption.styles
         )
 
-    def _seed(self, sample_id: str, style: str) -> int:
-        key = (self.recipe.seed, self.dataset, sample_id, FULL_IMAGE, style)
+    def _seed(self, sample_id: str, style: str, region: str) -> int:
+        key = (self.recipe.seed, self.dataset, sample_id, region, style)
         return keyed.integer("sampling", *key, bits=48)
 
 

@@ -119,13 +119,17 @@ def _commit(
 ) -> list[Receipt]:
     receipts = []
     for part in prepared:
-        receipts.append(commit_part(asyncio.run(_caption(job, part, answer)), job.made_by))
+        receipts.append(commit_part(asyncio.run(caption_part(job, part, answer)), job.made_by))
         if parts is not None and len(receipts) >= parts:
             break
     return receipts
 
 
-async def _caption(job: Job, part: PreparedPart, answer: Answerer | None) -> CaptionedPart:
+async def caption_part(
+    job: Job, part: PreparedPart, answer: Answerer | None = None
+) -> CaptionedPart:
+    """Caption a part without Ray: driver, engine and safeguards are the real ones."""
+
     async def boot() -> CaptionEngine:
         engine = await boot_engine(job.recipe.engine, job.recipe.sampling)
         return engine if answer is None else _Scripted(engine, answer)
@@ -133,7 +137,7 @@ async def _caption(job: Job, part: PreparedPart, answer: Answerer | None) -> Cap
     driver = EngineDriver(job.recipe.engine, boot)
     guard = Guard(job.recipe, job.preparer.prompts, driver.answer)
     info = await driver.start()
-    samples = [await _review(driver, guard, s, is_whole=not part.retry) for s in part.samples]
+    samples = [await _review(driver, guard, s, is_whole=part.is_whole) for s in part.samples]
     await driver.close()
     return CaptionedPart(
         part.shard,
@@ -143,6 +147,7 @@ async def _caption(job: Job, part: PreparedPart, answer: Answerer | None) -> Cap
         engine_version=info.version,
         fault=part.fault,
         retry=part.retry,
+        unit=part.unit,
     )
 
 

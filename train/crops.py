@@ -1,10 +1,12 @@
 """Random resized crops and flips, each with the region it shows: pure, keyed by seed and sample id.
 
-An image has `per_image` crops, drawn once from the seed and its id; an epoch uses one of them. A
-fresh crop every time would ask for a fresh caption every time: images x epochs of them. With a
-small set the captioner writes images x per_image region captions in all, each of which serves every
-later epoch and every later run on the corpus; what a larger set adds in variety can be measured by
-that one number.
+An image has `per_image` crops, drawn once from the seed and its id; epoch after epoch uses the next
+of them. A fresh crop every time would ask for a fresh caption every time: images x epochs of them.
+With a small set the captioner writes images x per_image region captions in all, each of which
+serves every later epoch and every later run on the corpus; what a larger set adds in variety can be
+measured by that one number. That all images use their crop of the same number in an epoch costs
+nothing, since the crops themselves are drawn apart; and it makes the crops of a part in an epoch
+one unit of work for the captioner.
 """
 
 from __future__ import annotations
@@ -112,22 +114,26 @@ class CropConfig(Section):
         return crop.area < self.keeps_caption
 
 
+def turn_of(config: CropConfig, epoch: int) -> int:
+    """Return the number of the crop that an epoch uses: each once before any comes again."""
+    return epoch % config.per_image
+
+
 def draw_crop(config: CropConfig, *, seed: int, epoch: int, sample_id: str, aspect: float) -> Crop:
     """Return the crop of an image in an epoch; `aspect` is the image's width over its height."""
-    rng = random.Random(keyed.integer("crop turn", seed, epoch, sample_id))
-    if rng.random() < config.whole:
-        return FULL
-    return crop_of(config, seed, sample_id, rng.randrange(config.per_image), aspect)
+    return crop_of(config, seed, sample_id, turn_of(config, epoch), aspect)
 
 
 def crop_of(config: CropConfig, seed: int, sample_id: str, index: int, aspect: float) -> Crop:
-    """Return the crop number `index` of an image.
+    """Return the crop number `index` of an image, or all of it for the share shown whole.
 
     Area and logarithm of the aspect ratio are uniform, as in Szegedy et al. 2015
     (arXiv:1409.4842, section 6); where ten draws do not fit, the largest centred one is taken.
     """
     rng = random.Random(keyed.integer("crop", seed, sample_id, index))
-    is_flipped = rng.random() < config.flip
+    is_flipped, is_whole = rng.random() < config.flip, rng.random() < config.whole
+    if is_whole:
+        return Crop(is_flipped=is_flipped)
     stretch = math.log(config.most_stretch)
     for _ in range(10):
         area = rng.uniform(config.least_area, config.most_area)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from recaption import storage
 from recaption.corpus.ledger import Ledger
 from recaption.corpus.manifest import list_versions, read_manifest
+from recaption.corpus.regions import RegionLedger
 
 
 def find_garbage(corpus: str) -> list[str]:
@@ -29,6 +30,9 @@ def find_garbage(corpus: str) -> list[str]:
         ]
         named = {f for r in ledger.records() for f in (r.captions_file, r.rejects_file)}
         found += [ledger.data_url(file) for file in files if file not in named]
+        regions = RegionLedger(corpus, version)
+        files_of_regions = regions.files()  # first, as above
+        found += sorted(files_of_regions - regions.committed_files())
     return found
 
 

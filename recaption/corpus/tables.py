@@ -14,9 +14,11 @@ from recaption.corpus.schema import CAPTIONS, REJECTS
 _SAMPLE_ID = pa.schema([CAPTIONS.field("sample_id")])
 
 
-def read_captions(ledger: Ledger, records: Iterable[CommitRecord]) -> pa.Table:
-    """Return the captions of these commits as one table, see CAPTIONS."""
-    return _read(ledger, (r.captions_file for r in records), CAPTIONS)
+def read_captions(
+    ledger: Ledger, records: Iterable[CommitRecord], schema: pa.Schema = CAPTIONS
+) -> pa.Table:
+    """Return the captions of these commits as one table: the columns of CAPTIONS, or some."""
+    return _read(ledger, (r.captions_file for r in records), schema)
 
 
 def captioned_samples(ledger: Ledger, records: Iterable[CommitRecord]) -> set[str]:
@@ -36,10 +38,11 @@ def standing_rejects(ledger: Ledger, records: Iterable[CommitRecord]) -> pa.Tabl
 
 def _read(ledger: Ledger, files: Iterable[str], schema: pa.Schema) -> pa.Table:
     """Read the columns of `schema` from data files; the file named '' is one without rows."""
-    tables = [_read_file(ledger.data_url(name), schema) for name in files if name]
+    tables = [read_table(ledger.data_url(name), schema) for name in files if name]
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
-def _read_file(url: str, schema: pa.Schema) -> pa.Table:
+def read_table(url: str, schema: pa.Schema) -> pa.Table:
+    """Read the columns of `schema` from a data file."""
     file = pa.BufferReader(storage.read_bytes(url))
     return pq.read_table(file, columns=schema.names).cast(schema)

@@ -46,7 +46,8 @@ def finish(
 ) -> Picture:
     """Reduce decoded pixels of an image of `size` (width, height), and turn them upright."""
     width, height = size
-    target = spec.fit(width, height)
+    decoded = pixels.shape[1], pixels.shape[0]
+    target = spec.fit(width, height) if spec.is_exact else decoded
     if orientation >= 5:
         width, height = height, width
     return Picture(

@@ -29,13 +29,16 @@ class ImageSpec:
     `max_pixels` and `min_side` bound the original; `quality` is of the JPEG written where the
     original bytes cannot stay. `min_side` is 1, because a small image is no broken one: whether
     icons are worth a caption is for the recipe of a data set to say. At the largest `max_pixels` a
-    hostile PNG, GIF or TIFF takes up to 3 GB and 15 s to decode (a JPEG 0.6 GB, 5 s).
+    hostile PNG, GIF or TIFF takes up to 3 GB and 15 s to decode (a JPEG 0.6 GB, 5 s). Without
+    `is_exact` an image stays as large as it was decoded, where that is above `short_side`: for
+    those who resize it again.
     """
 
     short_side: int = 448
     max_pixels: int = PILLOW_PIXELS
     min_side: int = 1
     quality: int = 95
+    is_exact: bool = True
 
     def __post_init__(self) -> None:
         _check("short_side", self.short_side, 1, None)

@@ -37,6 +37,10 @@ def render(
     ] = None,
     image_format: Annotated[str, typer.Option("--format", help="jpg or png")] = "jpg",
     crops: Annotated[bool, typer.Option("--crops", help="of each scene a random crop")] = False,
+    most_things: Annotated[
+        int,
+        typer.Option(help="only simple scenes: flat, square, no word, 1 to so many things; 0: all"),
+    ] = 0,
     layout: Annotated[
         str, typer.Option(help="webdataset, imagenet, openimages or yfcc")
     ] = "webdataset",
@@ -51,7 +55,7 @@ def render(
     from recaption.shapeworld.sets.writing import write_set
 
     known = cast("ImageFormat", image_format)  # the set checks it
-    rendered = RenderedSet(seed, shards, per_shard, size, known, crops)
+    rendered = RenderedSet(seed, shards, per_shard, size, known, crops, most_things)
     place, count = _place(out), _workers(workers, rendered)
     _print(f"{shards:,} shards of {per_shard:,} images {_where(count)} -> {place}")
     started = time.monotonic()

@@ -68,6 +68,9 @@ class Scene:
         return max(named, key=lambda k: areas[k]) if named else None
 
 
+_TRIES, _STRIDE = 10_000, 1_000_003
+
+
 def draw_scene(seed: int, index: int) -> Scene:
     """Draw a scene; a pure function of its arguments."""
     rng = random.Random(keyed.integer("scene", seed, index))
@@ -80,6 +83,24 @@ def draw_scene(seed: int, index: int) -> Scene:
     scene = Scene(seed, index, aspect, medium, background, things, word, nothing_known)
     main = scene.main_thing()
     return scene if main is None else replace(scene, unseen=draw_unseen(rng, things[main].shape))
+
+
+def draw_simple_scene(seed: int, index: int, most_things: int) -> Scene:
+    """Draw again until a scene is simple: flat colours, square, 1 to `most_things` things, no word.
+
+    For models that learn to draw in minutes. A pure function of its arguments.
+    """
+    for attempt in range(_TRIES):
+        scene = draw_scene(seed + attempt * _STRIDE, index)
+        if is_simple(scene, most_things) and scene.medium is Medium.FLAT:
+            return scene
+    raise ValueError(f"no scene has 1 to {most_things} things; expected 1 or more")
+
+
+def is_simple(scene: Scene, most_things: int) -> bool:
+    """Whether a scene is square, without a word, and has 1 to `most_things` things."""
+    is_plain = scene.aspect == 1 and scene.word is None
+    return is_plain and 1 <= len(scene.things) <= most_things
 
 
 def to_json(scene: Scene) -> dict[str, Any]:

@@ -16,6 +16,8 @@ BENCHMARKS = {
     "echo": "200,000 tiny images through the whole pipeline without a model",
     "engine_efficiency": "the whole job against bare vllm.LLM.generate",
     "join": "10 million label rows of Open Images joined to images",
+    "train_data": "what rotation and crops cost the training data path",
+    "train_step": "the default family's training step: images/s and share of the card's peak",
     "safeguards": "what the safeguards are worth and cost, on images whose content is known",
 }
 

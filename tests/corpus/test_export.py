@@ -169,7 +169,7 @@ CHANGES = [
     ("another image", "00001/0000 is not the image that was captioned"),
     ("another key", "2 captioned samples are not in the shard any more, such as 00001/0000"),
     ("cut short", "truncated"),
-    ("gone", r"no such shard below .* give the images' place as --source"),
+    ("gone", r"no such shard below .* give the images' place \(export: --source"),
 ]
 
 

@@ -17,7 +17,7 @@ from recaption.shapeworld.content import (
     are_distinct,
 )
 from recaption.shapeworld.drawing.geometry import Presence, Related, Relation, relations, sightings
-from recaption.shapeworld.scenes import Scene, draw_scene, from_json, to_json
+from recaption.shapeworld.scenes import Scene, draw_scene, draw_simple_scene, from_json, to_json
 from recaption.shapeworld.unseen import CLASSES, Unseen
 
 
@@ -33,6 +33,15 @@ def scene_of(*things, aspect=1.0):
 def test_a_scene_is_a_function_of_seed_and_index():
     assert draw_scene(3, 5) == draw_scene(3, 5)
     assert len({draw_scene(seed, index) for seed in range(3) for index in range(20)}) == 60
+
+
+def test_simple_scenes_are_simple():
+    scenes = [draw_simple_scene(7, index, 2) for index in range(30)]
+    assert scenes == [draw_simple_scene(7, index, 2) for index in range(30)]
+    assert len({(one.seed, one.index) for one in scenes}) == 30
+    assert all(draw_scene(one.seed, one.index) == one for one in scenes)
+    assert {len(one.things) for one in scenes} == {1, 2}
+    assert {(one.medium, one.aspect, one.word) for one in scenes} == {(Medium.FLAT, 1.0, None)}
 
 
 def test_json_round_trip_is_exact():

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -18,26 +16,14 @@ import pyarrow.parquet as pq
 
 from recaption import keyed, storage
 from recaption.config import SourceConfig
-from recaption.corpus.ledger import CommitRecord
+from recaption.corpus.joined import JoinedSample, joined
 from recaption.corpus.reader import CorpusReader
 from recaption.decode import container
 from recaption.job import list_source
-from recaption.sample import Part, Sample, Shard
-from recaption.sources import read_parts
 from recaption.sources.ids import shard_suffix
 
-Rows = list[dict[str, Any]]
 _SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedSample:
-    """An image as found, with its captions."""
-
-    sample: Sample
-    image: bytes
-    captions: Rows
 
 
 def export_webdataset(
@@ -59,14 +45,14 @@ def _export(
     source: SourceConfig,
     out: str,
     suffix: str,
-    encode: Callable[[list[ExportedSample]], bytes],
+    encode: Callable[[list[JoinedSample]], bytes],
     tick: Callable[[int], None],
 ) -> int:
     shards = {shard.name: shard for shard in list_source(source)[1]}
     names = _plain_names(reader.committed().parts)
     written = 0
     for part, records in reader.iter_parts():
-        samples = list(joined(reader, source, shards, part, records))
+        samples = list(joined(source, shards, part, reader.captions(records)))
         name = f"{names[part.shard]}-{part.index:05d}{suffix}"
         storage.write_bytes(storage.join(out, name), encode(samples))
         written += len(samples)
@@ -84,54 +70,7 @@ def _plain_names(shards: Iterable[str]) -> dict[str, str]:
     }
 
 
-def joined(
-    reader: CorpusReader,
-    source: SourceConfig,
-    shards: dict[str, Shard],
-    part: Part,
-    records: list[CommitRecord],
-) -> Iterator[ExportedSample]:
-    """Yield a part's captioned images with their captions, read again from the shard.
-
-    Raises StorageError where the shard is not what it was when it was captioned.
-    """
-    captions: dict[str, Rows] = {}
-    for row in reader.captions(records).to_pylist():
-        captions.setdefault(row["sample_id"], []).append(row)
-    if not captions:
-        return
-    for sample in _samples(source, shards, part):
-        rows = captions.pop(sample.sample_id, None)
-        if rows and sample.image is not None:
-            if hashlib.sha256(sample.image).hexdigest() != rows[0]["image_sha256"]:
-                raise storage.StorageError(
-                    f"{part.shard}: {sample.sample_id} is not the image that was captioned; was"
-                    " the shard replaced since? Caption it into a new corpus"
-                )
-            rows.sort(key=lambda r: (r["region"], r["style"], r["slot"]))
-            yield ExportedSample(sample, sample.image, rows)
-    if captions:
-        raise storage.StorageError(
-            f"{part.shard}: {len(captions)} captioned samples are not in the shard any more, such"
-            f" as {min(captions)}; was it replaced since it was captioned?"
-        )
-
-
-def _samples(source: SourceConfig, shards: dict[str, Shard], part: Part) -> list[Sample]:
-    shard = shards.get(part.shard)
-    if shard is None:
-        raise storage.StorageError(
-            f"{part.shard}: no such shard below {source.path}; give the images' place as --source"
-        )
-    others = range(part.index)
-    for read in read_parts(shard, source, others, part.index + 1):
-        if read.fault:
-            raise storage.StorageError(read.fault)
-        return read.samples
-    return []
-
-
-def _tar(samples: list[ExportedSample]) -> bytes:
+def _tar(samples: list[JoinedSample]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         add = partial(_add, tar)
@@ -150,7 +89,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(member, io.BytesIO(data))
 
 
-def _document(one: ExportedSample) -> dict[str, Any]:
+def _document(one: JoinedSample) -> dict[str, Any]:
     first = one.captions[0]
     shared = ("sample_id", "dataset", "shard", "key", "image_sha256", "width", "height")
     own = [k for k in first if k not in {*shared, "alt_text", "class_names", "image_name"}]
@@ -172,7 +111,7 @@ _PARQUET = pa.schema(
 )
 
 
-def _parquet(samples: list[ExportedSample]) -> bytes:
+def _parquet(samples: list[JoinedSample]) -> bytes:
     rows = [
         {
             "sample_id": one.sample.sample_id,

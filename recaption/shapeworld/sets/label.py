@@ -34,7 +34,7 @@ def _read(url: str) -> dict[str, Any]:
     if not storage.exists(url):
         return {}
     try:
-        return dict(json.loads(storage.read_bytes(url)))
+        return {"most_things": 0} | dict(json.loads(storage.read_bytes(url)))  # younger than some
     except (storage.StorageError, RecipeError):
         raise
     except (ValueError, TypeError) as e:

@@ -10,6 +10,9 @@ from recaption.shapeworld.render import SIZES, ImageFormat
 
 FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
 
+MOST_THINGS = 5
+"""Things in a scene."""
+
 MAX_SHARDS, MAX_PER_SHARD = 100_000, 10_000
 """What a key of nine digits has room for: five of the shard, four of the sample in it."""
 
@@ -18,7 +21,8 @@ MAX_SHARDS, MAX_PER_SHARD = 100_000, 10_000
 class RenderedSet:
     """`shards` times `per_shard` images of the scenes of a seed, or of random `crops` of them.
 
-    `size` is the images' shorter side in pixels, None: drawn for each. Raises RecipeError.
+    `size` is the images' shorter side in pixels, None: drawn for each. With `most_things` above 0
+    only simple scenes are drawn: see `draw_simple_scene`. Raises RecipeError.
     """
 
     seed: int
@@ -27,8 +31,14 @@ class RenderedSet:
     size: int | None = None
     image_format: ImageFormat = "jpg"
     crops: bool = False
+    most_things: int = 0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.most_things <= MOST_THINGS:
+            raise RecipeError(
+                f"got {self.most_things} things at most, expected 1 to {MOST_THINGS}, or 0 for"
+                " scenes of all kinds"
+            )
         if not (1 <= self.shards <= MAX_SHARDS and 1 <= self.per_shard <= MAX_PER_SHARD):
             raise RecipeError(
                 f"got {self.shards} shards of {self.per_shard} images, expected 1 to {MAX_SHARDS}"

@@ -9,7 +9,7 @@ from recaption.shapeworld.alt_text import AltText, draw_alt_text
 from recaption.shapeworld.class_hint import ClassHint, draw_class_hint
 from recaption.shapeworld.crops import draw_crop
 from recaption.shapeworld.render import encode, pixels_of
-from recaption.shapeworld.scenes import Scene, draw_scene
+from recaption.shapeworld.scenes import Scene, draw_scene, draw_simple_scene
 from recaption.shapeworld.sets.rendered_set import RenderedSet
 
 DRAWN_SIZES = (64, 128)
@@ -37,7 +37,10 @@ class DrawnSample:
 
 def draw_sample(rendered: RenderedSet, index: int) -> DrawnSample:
     """Draw the sample of a set at an index."""
-    scene = draw_scene(rendered.seed, index)
+    if rendered.most_things:
+        scene = draw_simple_scene(rendered.seed, index, rendered.most_things)
+    else:
+        scene = draw_scene(rendered.seed, index)
     shown = draw_crop(scene) if rendered.crops else scene
     return DrawnSample(
         scene=scene,

@@ -1,0 +1,72 @@
+"""Captions and the images they describe, brought together again part by part."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from recaption import storage
+from recaption.config import SourceConfig
+from recaption.sample import Part, Sample, Shard
+from recaption.sources import read_parts
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedSample:
+    """An image as found, with its captions in order of region, style and slot."""
+
+    sample: Sample
+    image: bytes
+    captions: Rows
+
+
+def joined(
+    source: SourceConfig, shards: Mapping[str, Shard], part: Part, captions: pa.Table
+) -> Iterator[JoinedSample]:
+    """Yield a part's captioned images with their captions, read again from the shard.
+
+    `captions` has the columns sample_id, image_sha256, region, style, slot and any others. Raises
+    StorageError where the shard is not what it was when it was captioned.
+    """
+    by_sample: dict[str, Rows] = {}
+    for row in captions.to_pylist():
+        by_sample.setdefault(row["sample_id"], []).append(row)
+    if not by_sample:
+        return
+    for sample in part_samples(source, shards, part):
+        rows = by_sample.pop(sample.sample_id, None)
+        if rows and sample.image is not None:
+            if hashlib.sha256(sample.image).hexdigest() != rows[0]["image_sha256"]:
+                raise storage.StorageError(
+                    f"{part.shard}: {sample.sample_id} is not the image that was captioned; was"
+                    " the shard replaced since? Caption it into a new corpus"
+                )
+            rows.sort(key=lambda r: (r["region"], r["style"], r["slot"]))
+            yield JoinedSample(sample, sample.image, rows)
+    if by_sample:
+        raise storage.StorageError(
+            f"{part.shard}: {len(by_sample)} captioned samples are not in the shard any more, such"
+            f" as {min(by_sample)}; was it replaced since it was captioned?"
+        )
+
+
+def part_samples(source: SourceConfig, shards: Mapping[str, Shard], part: Part) -> list[Sample]:
+    """Read the samples of one part. Raises StorageError where they cannot be read."""
+    shard = shards.get(part.shard)
+    if shard is None:
+        raise storage.StorageError(
+            f"{part.shard}: no such shard below {source.path}; give the images' place (export:"
+            " --source, training: data.images)"
+        )
+    others = range(part.index)
+    for read in read_parts(shard, source, others, part.index + 1):
+        if read.fault:
+            raise storage.StorageError(read.fault)
+        return read.samples
+    return []

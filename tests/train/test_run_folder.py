@@ -1,0 +1,90 @@
+"""A run's folder: which recipes may go on in it, its log, its pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from recaption.config import RecipeError
+from tests.train.fakes import make_recipe
+from train.checkpoints import Checkpoints
+from train.grid import draw_grid, to_png
+from train.logs import RunLog, read_lines
+from train.run_folder import differences, open_run
+
+
+@pytest.fixture
+def begun(tmp_path):
+    recipe = make_recipe(tmp_path)
+    assert open_run(recipe) is None
+    Checkpoints(recipe.out).save({"images": 16})
+    return tmp_path
+
+
+def test_the_same_recipe_continues(begun):
+    latest = open_run(make_recipe(begun))
+    assert latest is not None
+    assert latest.images == 16
+
+
+def test_more_images_other_machines_and_other_reports_continue(begun):
+    recipe = make_recipe(
+        begun, images=64, compute__workers=2, log_every=3, checkpoints__every=5, data__readers=3
+    )
+    assert open_run(recipe) is not None
+    assert "images: 64" in (begun / "recipe.yaml").read_text()
+
+
+def test_another_recipe_is_refused_with_what_differs(begun):
+    recipe = make_recipe(begun, images=8, seed=1, optimizer__rate=0.5, model__preset="nano")
+    with pytest.raises(RecipeError) as caught:
+        open_run(recipe)
+    text = str(caught.value)
+    assert "seed: got 1, expected 0" in text
+    assert "model.preset: got 'nano', expected 'debug'" in text
+    assert "optimizer.rate: got 0.5, expected 0.01" in text
+    assert "images: got 8, expected 32" in text
+    assert "images: 32" in (begun / "recipe.yaml").read_text()
+
+
+def test_before_the_first_checkpoint_anything_may_change(tmp_path):
+    open_run(make_recipe(tmp_path))
+    assert open_run(make_recipe(tmp_path, seed=1)) is None
+
+
+def test_a_recipe_does_not_differ_from_itself():
+    assert differences(make_recipe(), make_recipe()) == []
+
+
+def test_steps_done_again_are_logged_once(tmp_path):
+    log = RunLog(str(tmp_path), 0)
+    for images in (8, 16, 24):
+        log.write(images, {"loss": 1.0})
+    log.close()
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"images": 32, "lo')  # cut by a kill
+    log = RunLog(str(tmp_path), 16)
+    for images in (24, 32):
+        log.write(images, {"loss": 2.0})
+    log.save()
+    log.close()
+    rows = [json.loads(line) for line in read_lines(str(tmp_path))]
+    assert [(r["images"], r["loss"]) for r in rows] == [(8, 1), (16, 1), (24, 2), (32, 2)]
+    events = EventAccumulator(str(tmp_path / "events")).Reload().Scalars("loss")
+    assert [(e.step, e.value) for e in events] == [(8, 1), (16, 1), (24, 2), (32, 2)]
+
+
+def test_a_grid_has_a_row_per_prompt(tmp_path: Path):
+    images = torch.zeros((4, 3, 8, 8), dtype=torch.uint8)
+    images[2:, 0] = 255
+    png = to_png(draw_grid(images, ["a short prompt", "a prompt of many words " * 20]))
+    picture = Image.open(io.BytesIO(png))
+    assert picture.width == 2 * (96 + 6) + 6
+    assert picture.getpixel((20, 20)) == (0, 0, 0)
+    assert picture.getpixel((20, 96 + 6 + 6 + 17 + 20)) == (255, 0, 0)

@@ -1,0 +1,200 @@
+"""The command line of training. Exit code 0: done; 1: the run failed; 2: the input is wrong."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from train.config import TrainRecipe
+
+HELP = """Train text-to-image models on captions that rotate and follow the crop.
+
+`python -m train configs/train/demo.yaml` trains; the same command again continues, after a kill as
+after `images` were raised. `key=value` after the recipe changes it, as in
+`optimizer.rate=3e-4 out=s3://bucket/run images=1000000`.
+
+A run's folder holds recipe.yaml, log.jsonl, events/ (TensorBoard), samples/ and checkpoints/.
+"""
+
+
+class _RecipeFirst(TyperGroup):
+    """Takes a recipe where a command is expected: `train RECIPE` is `train run RECIPE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `run` in front of what is no command."""
+        if args and args[0] not in {*self.commands, "--help"}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    name="train",
+    cls=_RecipeFirst,
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one message, never a traceback."""
+    from recaption.cli import is_users_mistake
+
+    try:
+        app()
+    except ValueError as e:
+        if not is_users_mistake(e):
+            raise
+        _fail(str(e), 2)
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="a YAML file, see configs/train/")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key=value, such as compute.workers=4 seed=1")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print the resolved recipe and the plan, then stop")
+    ] = False,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="in this process, without Ray: one worker, no captioner")
+    ] = False,
+) -> None:
+    """Train what a recipe describes; the word `run` may be left out."""
+    from train.config import load_train_recipe
+    from train.pace import images_in_all
+    from train.run_folder import open_run, to_yaml
+
+    resolved = load_train_recipe(recipe, overrides or [])
+    if dry_run:
+        _print(to_yaml(resolved))
+        _print(_plan(resolved))
+        return
+    latest = open_run(resolved)
+    seen, total = latest.images if latest else 0, images_in_all(resolved)
+    if seen >= total:
+        _print(
+            f"finished: {seen:,} of {total:,} images seen, {resolved.out}; raise images to go on"
+        )
+        return
+    _train(resolved, seen, alone)
+
+
+def _train(recipe: TrainRecipe, seen: int, alone: bool) -> None:
+    from train.errors import TrainingError
+
+    try:
+        if alone:
+            from train.alone import run_alone
+
+            run_alone(recipe, console)
+        else:
+            from train.trainer import run_training
+
+            run_training(recipe, console, seen)
+    except TrainingError as e:
+        _fail(str(e), 1)
+    _print(f"done: {recipe.images:,} images seen -> {recipe.out}")
+
+
+@app.command()
+def crops(
+    recipe: Annotated[str, typer.Argument(help="a YAML file, see configs/train/")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value")] = None,
+) -> None:
+    """Caption all crops that a recipe will draw, into its corpus, before any training."""
+    from train.config import load_train_recipe
+    from train.warm import caption_all_crops
+
+    caption_all_crops(load_train_recipe(recipe, overrides or []), console)
+
+
+@app.command()
+def compare(
+    comparison: Annotated[str, typer.Argument(help="a YAML file, see configs/study/")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value, for all runs")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="runs at once, each on one thread")] = 2,
+    table: Annotated[bool, typer.Option("--table", help="only show what is finished")] = False,
+) -> None:
+    """Run arms x seeds that differ in what a comparison names; table and plot of a metric."""
+    from train.compare import load_comparison, results, run_cells, write_results
+    from train.errors import TrainingError
+
+    found, cells = load_comparison(comparison, overrides or [])
+    try:
+        if not table:
+            run_cells(found, cells, jobs, _print)
+    except TrainingError as e:
+        _fail(str(e), 1)
+    for line in write_results(found, results(cells)):
+        _print(line)
+    _print(f"all values: {found.out}/results.json, picture: {found.out}/plot.png")
+
+
+@app.command()
+def sample(
+    checkpoint: Annotated[
+        str, typer.Argument(help="a run's folder, or one of its checkpoints/*.json")
+    ],
+    prompt: Annotated[list[str], typer.Option(help="a text; may be repeated")],
+    out: Annotated[str, typer.Option(help="the picture, PNG")] = "grid.png",
+    per_prompt: Annotated[int, typer.Option(min=1, help="images of each prompt")] = 4,
+    seed: Annotated[int, typer.Option(help="another seed, other images")] = 0,
+    guidance: Annotated[
+        float | None, typer.Option(help="how closely to follow the text; 1: no guidance")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="steps of the sampler")] = None,
+) -> None:
+    """Draw images for prompts with the averaged weights of a checkpoint."""
+    from recaption import storage
+    from train.grid import draw_grid, to_png
+    from train.sampling import sample_checkpoint
+
+    asked: dict[str, Any] = {"guidance": guidance, "steps": steps}
+    changes = {key: value for key, value in asked.items() if value is not None}
+    images, record = sample_checkpoint(checkpoint, prompt, per_prompt, seed, changes)
+    storage.write_bytes(out, to_png(draw_grid(images, prompt)))
+    _print(f"{len(images)} images of a model that saw {record.images:,} -> {out}")
+
+
+@app.command()
+def evaluators() -> None:
+    """List the metrics that evaluate.metrics may name."""
+    from train.evaluate import describe
+
+    for name, line in describe().items():
+        _print(f"{name:<12} {line}")
+
+
+def _plan(recipe: TrainRecipe) -> str:
+    from train.pace import images_in_all
+
+    steps = images_in_all(recipe) // recipe.data.batch_size
+    saved = -(-recipe.images // recipe.checkpoints.every)
+    return (
+        f"plan: {steps:,} steps of {recipe.data.batch_size} images on {recipe.compute.workers}"
+        f" workers, {saved:,} checkpoints -> {recipe.out}"
+    )
+
+
+def _print(text: str) -> None:
+    console.print(text, soft_wrap=True, markup=False)
+
+
+def _fail(message: str, code: int) -> None:
+    line = Text.assemble(("error:", "red"), " ", " ".join(message.split()))
+    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

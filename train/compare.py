@@ -1,0 +1,202 @@
+"""Runs that differ in one thing: arms x seeds, each cell a run of its own, then a table and a plot.
+
+A comparison is a YAML file:
+
+    base: configs/train/scenes.yaml
+    out: out/compare/captions
+    seeds: [1, 2, 3]
+    metric: scenes shape+colour
+    arms:
+      one caption: [rotation.policy=fixed]
+      rotation: [rotation.policy=round_robin]
+
+A cell that is finished is not run again, and one that was killed goes on where it was: give the
+same command. Cells run without Ray, `jobs` at a time, each on one thread.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from recaption import storage
+from recaption.config import RecipeError, Section, parse_yaml
+from recaption.config_errors import explain
+from train.config import TrainRecipe, load_train_recipe
+from train.errors import TrainingError
+from train.logs import read_lines
+
+_T975 = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+"""Student's t, 97.5%, by degrees of freedom."""
+
+
+class Comparison(Section):
+    """What is compared."""
+
+    base: str = Field(min_length=1, description="the recipe that all cells share")
+    out: str = Field(min_length=1, description="folder of the cells, the table and the plot")
+    seeds: list[int] = Field(min_length=1)
+    metric: str = Field(min_length=1, description="the value that the plot shows, as logged")
+    arms: dict[str, list[str]] = Field(min_length=1, description="name: its key=value changes")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One run of a comparison."""
+
+    arm: str
+    seed: int
+    overrides: tuple[str, ...]
+    recipe: TrainRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A metric of an arm: its mean over seeds, half of its 95% interval (None: one seed)."""
+
+    mean: float
+    half: float | None
+    values: tuple[float, ...]
+
+
+def load_comparison(path: str, overrides: Sequence[str] = ()) -> tuple[Comparison, list[Cell]]:
+    """Read a comparison and all its cells' recipes. Raises RecipeError.
+
+    `overrides` change every cell.
+    """
+    try:
+        found = Comparison.model_validate(parse_yaml(Path(path).read_bytes(), path))
+    except OSError as e:
+        raise RecipeError(f"comparison {path}: {(e.strerror or str(e)).lower()}") from e
+    except ValidationError as e:
+        raise RecipeError(f"{path}: " + "; ".join(explain(e, Comparison))) from e
+    cells = []
+    for seed in found.seeds:
+        for arm, changes in found.arms.items():
+            name = re.sub(r"\W+", "-", arm).strip("-").lower()
+            out = storage.join(found.out, f"{name}-{seed}")
+            all_changes = (*changes, *overrides, f"seed={seed}", f"out={out}")
+            recipe = load_train_recipe(found.base, all_changes)
+            cells.append(Cell(arm, seed, all_changes, recipe))
+    return found, cells
+
+
+def run_cells(
+    comparison: Comparison, cells: Sequence[Cell], jobs: int, tell: Callable[[str], None]
+) -> None:
+    """Run what is not finished. Raises TrainingError for the first cell that fails."""
+    left = [cell for cell in cells if not is_finished(cell)]
+    tell(f"{len(cells)} runs, {len(cells) - len(left)} of them finished")
+
+    def run(cell: Cell) -> None:
+        command = [sys.executable, "-m", "train", "run", comparison.base, "--alone"]
+        done = subprocess.run([*command, *cell.overrides], capture_output=True, text=True)
+        if done.returncode:
+            why = (done.stderr or done.stdout).strip().splitlines()
+            raise TrainingError(f"{cell.arm}, seed {cell.seed}: {why[-1] if why else 'it died'}")
+        tell(f"finished {cell.arm}, seed {cell.seed}")
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(run, left))
+
+
+def is_finished(cell: Cell) -> bool:
+    """Whether a cell's log has its last evaluation."""
+    return bool(final_values(cell)) and _last(cell) >= _total(cell.recipe)
+
+
+def final_values(cell: Cell) -> dict[str, float]:
+    """Return what was measured last, by name; nothing where nothing was."""
+    values: dict[str, float] = {}
+    for line in read_lines(cell.recipe.out):
+        row = json.loads(line)
+        if row["images"] >= _total(cell.recipe):
+            values |= {k: v for k, v in row.items() if k != "images"}
+    return values
+
+
+def _last(cell: Cell) -> int:
+    return max((json.loads(line)["images"] for line in read_lines(cell.recipe.out)), default=0)
+
+
+def _total(recipe: TrainRecipe) -> int:
+    from train.pace import images_in_all
+
+    return images_in_all(recipe)
+
+
+def results(cells: Sequence[Cell]) -> dict[str, dict[str, Result]]:
+    """Return each metric's result by arm, of the cells that are finished."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for cell in cells:
+        for name, value in final_values(cell).items():
+            found.setdefault(name, {}).setdefault(cell.arm, []).append(value)
+    return {
+        name: {arm: _result(values) for arm, values in by_arm.items()}
+        for name, by_arm in sorted(found.items())
+    }
+
+
+def _result(values: Sequence[float]) -> Result:
+    """Return mean and half of the 95% interval, by Student's t over the seeds."""
+    n = len(values)
+    half = None
+    if n > 1:
+        half = _T975.get(n - 1, 1.96) * statistics.stdev(values) / math.sqrt(n)
+    return Result(statistics.fmean(values), half, tuple(values))
+
+
+def write_results(comparison: Comparison, found: Mapping[str, Mapping[str, Result]]) -> list[str]:
+    """Write results.json and plot.png; return the table's lines. Raises RecipeError."""
+    by_arm = found.get(comparison.metric)
+    if by_arm is None:
+        known = ", ".join(found) or "nothing"
+        raise RecipeError(f"metric: no {comparison.metric!r} was measured; there is {known}")
+    rows = {
+        name: {arm: [r.mean, r.half, *r.values] for arm, r in arms.items()}
+        for name, arms in found.items()
+    }
+    storage.write_bytes(
+        storage.join(comparison.out, "results.json"), json.dumps(rows, indent=1).encode()
+    )
+    storage.write_bytes(storage.join(comparison.out, "plot.png"), draw(comparison, by_arm))
+    width = max(map(len, by_arm))
+    return [f"{arm:{width}}  {_shown(by_arm[arm])}" for arm in comparison.arms if arm in by_arm]
+
+
+def _shown(result: Result) -> str:
+    half = f" ±{result.half:.3f}" if result.half is not None else ""
+    return f"{result.mean:.3f}{half}   ({', '.join(f'{value:.3f}' for value in result.values)})"
+
+
+def draw(comparison: Comparison, by_arm: Mapping[str, Result]) -> bytes:
+    """Draw each arm's seeds, mean and interval; return a PNG."""
+    import io
+
+    from matplotlib.figure import Figure
+
+    arms = [arm for arm in comparison.arms if arm in by_arm]
+    figure = Figure(figsize=(7, 0.6 * len(arms) + 1.2), layout="constrained")
+    axes = figure.add_subplot()
+    for y, arm in enumerate(reversed(arms)):
+        result = by_arm[arm]
+        axes.errorbar(result.mean, y, xerr=result.half or 0, fmt="o", color="#1f4e79", capsize=4)
+        axes.plot(result.values, [y - 0.2] * len(result.values), "|", color="#888888")
+    axes.set_yticks(range(len(arms)), list(reversed(arms)))
+    axes.set_xlabel(f"{comparison.metric} (mean and 95% interval of {len(comparison.seeds)} seeds)")
+    axes.grid(axis="x", alpha=0.3)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return buffer.getvalue()

@@ -1,0 +1,219 @@
+"""The recipe of a training run: what it trains on, what it trains, how long, where it goes.
+
+A recipe is a YAML file plus `key=value` overrides, as a caption recipe is, and checks itself in
+the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from recaption.config import RecipeError, Section, apply_overrides, parse_yaml
+from recaption.config_errors import explain
+from train.crops import CropConfig
+from train.families.flow.config import FlowConfig
+from train.rotation import RotationConfig
+
+
+class DataConfig(Section):
+    """Images and captions, and the order they come in."""
+
+    corpus: str = Field(default="", description="caption corpus: a folder or an s3:// URL")
+    version: str = Field(default="", description="fingerprint, or its start: needed if it has two")
+    images: str = Field(default="", description="where the shards are now; default: as captioned")
+    export: str = Field(
+        default="", description="instead of a corpus: a WebDataset made by `recaption export`"
+    )
+    styles: list[str] = Field(default=[], description="captions to train on; default: all styles")
+    image_size: int = Field(default=64, ge=8, le=4096, description="pixels of a side")
+    batch_size: int = Field(default=64, ge=1, description="images of a step, of all workers")
+    lanes: int = Field(
+        default=4, ge=1, description="streams a batch is drawn from; divided among the workers"
+    )
+    window: int = Field(
+        default=1024, ge=1, description="images of a lane that are shuffled together"
+    )
+    held_out: float = Field(
+        default=0.0, ge=0, lt=1, description="share of images kept for validation, by sample id"
+    )
+    read_cpus: float = Field(default=0.5, gt=0, description="CPUs reserved per reading task")
+    readers: int = Field(default=2, ge=1, description="windows a worker has read ahead, at most")
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> DataConfig:
+        if bool(self.corpus) == bool(self.export):
+            raise ValueError("expected either data.corpus or data.export")
+        if self.batch_size % self.lanes:
+            raise ValueError(
+                f"data.batch_size={self.batch_size} cannot be divided among"
+                f" data.lanes={self.lanes}: each lane gives as many images to a batch"
+            )
+        return self
+
+
+class RecaptionConfig(Section):
+    """Captions for crops, made while training runs, kept in the corpus as region captions."""
+
+    enabled: bool = Field(
+        default=True, description="false: crops stand under the whole image's caption, as elsewhere"
+    )
+    is_live: bool = Field(
+        default=False, description="run captioners beside the trainer for crops without caption"
+    )
+    styles: list[str] = Field(
+        default=[], description="asked for each crop; default: those of data.styles"
+    )
+    when_missing: Literal["wait", "overlap", "full", "whole"] = Field(
+        default="overlap",
+        description="a crop has no caption yet: wait for it; take that of a stored region that"
+        " covers it, else as full; take the whole image's; show the image whole instead",
+    )
+    least_overlap: float = Field(
+        default=0.8, ge=0, le=1, description="overlap: intersection over union, at least"
+    )
+    wait_s: float = Field(
+        default=1800.0, gt=0, description="wait: seconds after which the run stops with an error"
+    )
+    captions_per_s: float = Field(
+        default=0.0, ge=0, description="budget of all captioners together; 0: as fast as they can"
+    )
+    ahead: int = Field(
+        default=4096, ge=1, description="images that captioners may be ahead of the trainer"
+    )
+    engine: dict[str, Any] = Field(
+        default_factory=dict, description="changes to the engine section of the corpus's recipe"
+    )
+
+    @model_validator(mode="after")
+    def _is_of_a_piece(self) -> RecaptionConfig:
+        if not self.enabled and (self.is_live or self.when_missing == "wait"):
+            raise ValueError(
+                "recaption.enabled=false asks for no captions: set recaption.is_live=false and"
+                " another recaption.when_missing than wait"
+            )
+        return self
+
+
+class OptimizerConfig(Section):
+    """AdamW and what is around it."""
+
+    rate: float = Field(default=1e-3, gt=0, description="learning rate after the warm-up")
+    warmup: int = Field(default=2_000, ge=0, description="images over which it rises")
+    decay: float = Field(
+        default=0.0, ge=0, le=1, description="last share of the run over which it falls to 0"
+    )
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip: float = Field(default=1.0, ge=0, description="norm of the gradient, at most; 0: no limit")
+    accumulate: int = Field(default=1, ge=1, description="pieces a worker's batch is cut into")
+    ema: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="half-life of the averaged weights as a share of the images seen, at most",
+    )
+    ema_images: int = Field(
+        default=500_000, ge=1, description="half-life of the averaged weights in images, at most"
+    )
+
+
+class ComputeConfig(Section):
+    """On what it runs; changes no result but by rounding."""
+
+    workers: int = Field(default=1, ge=1)
+    num_gpus: float | Literal["auto"] = Field(
+        default="auto", description="GPUs of a worker; auto: one, where the cluster has any"
+    )
+    num_cpus: float = Field(default=1.0, ge=0, description="CPUs reserved per worker")
+    threads: int = Field(default=0, ge=0, description="of torch on a CPU; 0: its own choice")
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = Field(default=False, description="torch.compile")
+    max_failures: int = Field(
+        default=3, ge=-1, description="lost workers after which it gives up; -1: never"
+    )
+
+
+class CheckpointConfig(Section):
+    """When the state is written and which ones stay."""
+
+    every: int = Field(default=50_000, ge=1, description="images between two checkpoints")
+    keep: int = Field(default=2, ge=1, description="the last ones that stay")
+    keep_every: int = Field(
+        default=0, ge=0, description="besides, one in so many images stays for good; 0: none"
+    )
+    best: str = Field(default="", description="name of the value whose lowest one's stays too")
+
+
+class SampleConfig(Section):
+    """The grid of images for fixed prompts."""
+
+    prompts: list[str] = Field(default=[])
+    every: int = Field(default=50_000, ge=1, description="images between two grids")
+    per_prompt: int = Field(default=4, ge=1)
+
+
+class EvaluateConfig(Section):
+    """What is measured on the way."""
+
+    every: int = Field(default=100_000, ge=1, description="images between two evaluations")
+    metrics: list[str] = Field(default=[], description="see `python -m train evaluators`")
+    images: int = Field(default=256, ge=1, description="generated or held-out images of a metric")
+    args: dict[str, Any] = Field(
+        default_factory=dict, description="settings of a metric by its name, such as weights"
+    )
+
+
+class TrainRecipe(Section):
+    """A whole training run."""
+
+    out: str = Field(min_length=1, description="folder or s3:// URL of the run")
+    images: int = Field(ge=1, description="images to see, in all")
+    seed: int = 0
+    data: DataConfig
+    rotation: RotationConfig = RotationConfig()
+    crops: CropConfig = CropConfig(whole=1.0)
+    recaption: RecaptionConfig = RecaptionConfig()
+    model: FlowConfig = FlowConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    compute: ComputeConfig = ComputeConfig()
+    checkpoints: CheckpointConfig = CheckpointConfig()
+    samples: SampleConfig = SampleConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    log_every: int = Field(default=1_000, ge=1, description="images between two lines of progress")
+
+    @model_validator(mode="after")
+    def _can_be_divided(self) -> TrainRecipe:
+        lanes, workers = self.data.lanes, self.compute.workers
+        if lanes % workers:
+            raise ValueError(
+                f"data.lanes={lanes} cannot be divided among compute.workers={workers}:"
+                " take a multiple of the workers"
+            )
+        share = self.data.batch_size // workers
+        if share % self.optimizer.accumulate:
+            raise ValueError(
+                f"a worker's {share} images of a batch cannot be cut into"
+                f" optimizer.accumulate={self.optimizer.accumulate} equal pieces"
+            )
+        return self
+
+
+def load_train_recipe(path: str | Path, overrides: Iterable[str] = ()) -> TrainRecipe:
+    """Read a YAML recipe, apply `key=value` overrides, check it. Raises RecipeError."""
+    file = Path(path)
+    try:
+        text = file.read_bytes()
+    except OSError as e:
+        known = ", ".join(sorted(str(p) for p in Path("configs/train").glob("*.yaml")))
+        what = (e.strerror or str(e)).lower()
+        raise RecipeError(f"recipe {file}: {what}; recipes here: {known or 'none'}") from e
+    data = apply_overrides(parse_yaml(text, str(file)), overrides)
+    try:
+        return TrainRecipe.model_validate(data)
+    except ValidationError as e:
+        raise RecipeError(f"{file}: " + "; ".join(explain(e, TrainRecipe))) from e

@@ -1,0 +1,235 @@
+"""[Ray] Captioners beside the trainer: they write the captions of crops before these are needed.
+
+They take parts in the order in which the trainer will want them, at most `recaption.ahead` images
+in front of it and within the budget of captions per second, several crops of a part to a request
+batch; what comes back is committed into the corpus as regions. What is there is not asked again,
+and where all is there no engine starts. Whether anybody waits is the trainer's affair.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from recaption import runtime, safeguards
+from recaption.captioner import Captioner
+from recaption.config import Recipe, RecipeError, fingerprint, parse_recipe
+from recaption.coordinator import start_coordinator
+from recaption.corpus.regions import RegionLedger
+from recaption.corpus.writer import Provenance
+from recaption.engines.identity import model_hash
+from recaption.parts import CaptionedPart
+from recaption.prepare import Preparer
+from recaption.prompts import load_prompts
+from train.board import BoardClient
+from train.corpus_entries import CorpusEntries
+from train.crop_prepare import CropPreparer, Unit, units_needed
+from train.order import Order
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 0.1
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CropJob:
+    """All that the captioners of crops are told."""
+
+    recipe: Recipe
+    crops: CropPreparer
+    made_by: Provenance
+
+
+def crop_job(entries: CorpusEntries, run_id: str) -> CropJob:
+    """Return how crops are captioned: by the recipe that made the corpus, engine aside.
+
+    Raises RecipeError where that would mix another recipe's captions into it.
+    """
+    made, wanted = entries.made_by, entries.recipe.recaption
+    changes = {"engine": made.engine.model_dump() | wanted.engine}
+    recipe = parse_recipe(made.model_dump() | changes, "recaption.engine")
+    caption = recipe.caption
+    model = model_hash(recipe.engine)
+    prompts = load_prompts(caption.styles, caption.templates, caption.language)
+    now = fingerprint(recipe, f"{prompts.digest} {safeguards.digest()}", model)
+    if now != entries.fingerprint:
+        raise RecipeError(
+            f"{entries.corpus}: its captions were made by recipe {entries.fingerprint}, its crops"
+            f" would be by {now}: the model, recaption.engine or this program has changed since;"
+            " caption it anew, or set recaption.is_live=false"
+        )
+    styles = wanted.styles or entries.recipe.data.styles or caption.styles
+    asked = caption.model_copy(update={"styles": styles, "samples": 1})
+    recipe = recipe.model_copy(update={"caption": asked})
+    made_by = Provenance(
+        corpus=entries.corpus,
+        dataset=entries.dataset,
+        model=recipe.engine.model or recipe.engine.kind,
+        model_revision=recipe.engine.revision,
+        model_hash=model,
+        sampling=json.dumps(recipe.sampling.model_dump()),
+        fingerprint=entries.fingerprint,
+        run_id=run_id,
+    )
+    preparer = Preparer(recipe, prompts, entries.dataset)
+    return CropJob(recipe, CropPreparer(entries, preparer), made_by)
+
+
+@contextlib.contextmanager
+def captioning(
+    job: CropJob, order: Order, first: int, last: int, board: BoardClient
+) -> Iterator[None]:
+    """Caption the crops of these steps beside what runs within. Needs a Ray session."""
+    entries = job.crops.entries
+    units = units_needed(entries, order, first, last)
+    if not units:
+        yield
+        return
+    ahead = max(1, entries.recipe.recaption.ahead // entries.recipe.data.batch_size)
+    pool = CropPool(job, units, board, ahead)
+    thread = threading.Thread(target=pool.run, daemon=True, name="crop captioners")
+    thread.start()
+    try:
+        yield
+    finally:
+        pool.is_over.set()
+        thread.join(timeout=30)
+        pool.close()
+
+
+@dataclass(slots=True)
+class CropPool:
+    """The engines, and the units that are on their way through them."""
+
+    job: CropJob
+    units: list[Unit]
+    board: BoardClient
+    ahead_steps: int
+    is_over: threading.Event = field(default_factory=threading.Event)
+    _actors: list[Any] = field(default_factory=list)
+    _flying: dict[Any, tuple[Unit, int]] = field(default_factory=dict)
+    _attempts: Counter[Unit] = field(default_factory=Counter)
+    _free_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Reserve the engines, before the trainer takes what is left."""
+        engine = self.job.recipe.engine
+        plan = runtime.plan_engines(engine, self.job.recipe.run.read_cpus)
+        coordinator = start_coordinator(plan.replicas)
+        captioner = ray.remote(**plan.resources(), max_restarts=_ATTEMPTS)(CropCaptioner)
+        options = captioner.options(max_concurrency=engine.parts_in_flight)
+        prompts = self.job.crops.preparer.prompts
+        self._actors = [
+            options.remote(self.job.recipe, prompts, coordinator) for _ in range(plan.replicas)
+        ]
+
+    def run(self) -> None:
+        """Caption all units, or until it is over; what goes wrong for good is put on the board."""
+        try:
+            job = ray.put(self.job)
+            waiting = list(reversed(self.units))
+            while (waiting or self._flying) and not self.is_over.is_set():
+                while waiting and self._may_begin(waiting[-1]):
+                    self._begin(job, waiting.pop())
+                waiting += self._land()
+        except Exception as e:
+            if not self.is_over.is_set():
+                log.warning("the captioners of crops stopped: %s", e)
+                with contextlib.suppress(Exception):
+                    self.board.fail(f"the captioners of crops stopped: {e}")
+
+    def close(self) -> None:
+        """Stop the engines."""
+        for actor in self._actors:
+            with contextlib.suppress(Exception):
+                ray.get(actor.close.remote(), timeout=30)
+            with contextlib.suppress(Exception):
+                ray.kill(actor)
+
+    def _may_begin(self, unit: Unit) -> bool:
+        room = len(self._actors) * self.job.recipe.engine.parts_in_flight
+        if len(self._flying) >= room or time.monotonic() < self._free_at:
+            return False
+        return unit.step <= self.board.step() + self.ahead_steps
+
+    def _begin(self, job: Any, unit: Unit) -> None:
+        """Send a unit on its way, to the engine with the fewest; its captions use the budget."""
+        load = Counter(index for _, index in self._flying.values())
+        index = min(range(len(self._actors)), key=lambda i: load[i])
+        # They wait for nothing and are few: without a reservation nobody can keep them out.
+        prepared = _prepare.options(num_cpus=0).remote(job, unit)
+        captioned = self._actors[index].caption.remote(prepared)
+        self._flying[_commit.options(num_cpus=0).remote(job, captioned)] = unit, index
+        rate = self.job.crops.entries.recipe.recaption.captions_per_s
+        if rate:
+            images = self.job.crops.entries.parts[unit.part][0]
+            styles = len(self.job.recipe.caption.styles)
+            self._free_at = max(self._free_at, time.monotonic()) + images * styles / rate
+
+    def _land(self) -> list[Unit]:
+        """Wait a moment; count the units that are done, return those that are tried again."""
+        if not self._flying:
+            time.sleep(_TICK_S)
+            return []
+        done, _ = ray.wait(list(self._flying), num_returns=1, timeout=_TICK_S)
+        again = []
+        for ref in done:
+            unit, _index = self._flying.pop(ref)
+            try:
+                counts = ray.get(ref)
+            except (ray.exceptions.RayError, ValueError) as e:
+                self._attempts[unit] += 1
+                if self._attempts[unit] >= _ATTEMPTS:
+                    raise
+                log.warning("crops of %s are tried again: %s", unit.part.name, _first_line(e))
+                again.append(unit)
+            else:
+                self.board.add(counts)
+        return again
+
+
+class CropCaptioner(Captioner):
+    """The captioner stage, called part by part."""
+
+    async def caption(self, block: pa.Table) -> pa.Table:
+        """Turn a PreparedPart into a CaptionedPart."""
+        async for captioned in self(block):
+            return captioned
+        raise AssertionError("a part gives a part")
+
+    async def close(self) -> None:
+        """Close the engine in order."""
+        await self._driver.close()
+
+
+@ray.remote
+def _prepare(job: CropJob, unit: Unit) -> pa.Table:
+    return job.crops.prepare(unit).to_row()
+
+
+@ray.remote
+def _commit(job: CropJob, block: pa.Table) -> Counter[str]:
+    part = CaptionedPart.from_row(block)
+    if part.fault:
+        raise ValueError(part.fault)
+    entries = job.crops.entries
+    record = RegionLedger(entries.corpus, entries.fingerprint).commit(part, job.made_by)
+    return Counter({"captions of crops": record.captions, **record.rejects})
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+
+
+__all__ = ["CropJob", "captioning", "crop_job"]

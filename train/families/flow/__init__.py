@@ -1,0 +1,1 @@
+"""A rectified-flow diffusion transformer, the default family."""

@@ -1,0 +1,73 @@
+"""The log of a run: a line of JSON and TensorBoard scalars for each report, by images seen."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from recaption import storage
+from recaption.storage import StorageError
+from train.checkpoints import is_missing
+
+LINES = "log.jsonl"
+EVENTS = "events"
+
+
+class RunLog:
+    """Writes below a run's folder; for one that is remote, below a local one that is uploaded.
+
+    A run that resumes at a checkpoint does some steps again: the lines behind it are dropped, and
+    TensorBoard is told to forget its points there.
+    """
+
+    def __init__(self, out: str, images: int) -> None:
+        self._out = out
+        self._is_remote = storage.is_remote(out)
+        self._scratch = tempfile.TemporaryDirectory() if self._is_remote else None
+        self._folder = Path(self._scratch.name if self._scratch else out).expanduser()
+        kept = [line for line in read_lines(out) if json.loads(line)["images"] <= images]
+        lines = storage.join(str(self._folder), LINES)
+        storage.write_bytes(lines, "".join(f"{line}\n" for line in kept).encode())
+        self._lines = Path(lines).open("a", encoding="utf-8")  # noqa: SIM115
+        purged = images + 1 if images else None
+        self._events = SummaryWriter(str(self._folder / EVENTS), purge_step=purged)
+
+    def write(self, images: int, values: Mapping[str, float]) -> None:
+        """Add values at a number of images seen."""
+        row = {"images": images, **{name: round(value, 8) for name, value in values.items()}}
+        self._lines.write(json.dumps(row) + "\n")
+        self._lines.flush()
+        for name, value in values.items():
+            self._events.add_scalar(name, value, images)
+
+    def save(self) -> None:
+        """Make what was written durable: flush it, and upload it where the run is remote."""
+        self._lines.flush()
+        self._events.flush()
+        if not self._is_remote:
+            return
+        for path in sorted(p for p in self._folder.rglob("*") if p.is_file()):
+            name = path.relative_to(self._folder).as_posix()
+            storage.write_bytes(storage.join(self._out, name), path.read_bytes())
+
+    def close(self) -> None:
+        """Close the files."""
+        self._lines.close()
+        self._events.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+
+def read_lines(out: str) -> list[str]:
+    """Return the whole lines of a run's log; the last one may have been cut by a kill."""
+    try:
+        text = storage.read_bytes(storage.join(out, LINES)).decode(errors="replace")
+    except StorageError as e:
+        if is_missing(e):
+            return []
+        raise
+    return [line for line in text.split("\n")[:-1] if line]

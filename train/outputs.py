@@ -1,0 +1,118 @@
+"""What a run writes: log, samples, measurements, checkpoints. The first worker writes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from recaption import keyed, storage
+from train.checkpoints import Checkpoints
+from train.config import TrainRecipe
+from train.grid import draw_grid, to_png
+from train.interface import TrainData
+from train.logs import RunLog
+from train.pace import images_in_all
+from train.parallel import Team
+from train.progress import RateMeter, Report, Teller
+from train.state import TrainState
+
+if TYPE_CHECKING:
+    from train.evaluate import Evaluator
+
+SAMPLES = "samples"
+
+
+class RunOutputs:
+    """The outputs of a run in its folder."""
+
+    def __init__(
+        self, recipe: TrainRecipe, team: Team, state: TrainState, data: TrainData, teller: Teller
+    ) -> None:
+        self._recipe, self._team, self._state, self._data = recipe, team, state, data
+        self._teller = teller
+        self._checkpoints = Checkpoints(recipe.out, recipe.checkpoints)
+        self._evaluators = _open_evaluators(recipe, team, data)
+        self._rate = RateMeter(state.images)
+        self._measured: dict[str, float] = {}
+        self._counted: Counter[str] = Counter()
+        self._log = RunLog(recipe.out, state.images) if team.workers.is_first else None
+
+    def log(self, means: Mapping[str, float], rate: float) -> None:
+        """Write and tell the means, the speed and what became of the captions."""
+        images = self._state.images
+        speed = self._rate.update(images)
+        counts = self._counts()
+        values = {**means, "rate": rate, "images_per_s": speed, **counts}
+        self._measured.update(means)
+        self._teller.report(Report(images, images_in_all(self._recipe), speed, dict(means)))
+        if self._log is not None:
+            self._log.write(images, values)
+
+    def sample(self) -> None:
+        """Write the grid of the recipe's prompts, by the averaged weights."""
+        config = self._recipe.samples
+        if not config.prompts:
+            return
+        captions = [prompt for prompt in config.prompts for _ in range(config.per_prompt)]
+        seeds = [keyed.integer("sample", self._recipe.seed, i) for i in range(len(captions))]
+        with self._state.averaged():
+            images = self._team.sample(captions, seeds, self._recipe.data.batch_size)
+        if self._team.workers.is_first:
+            name = f"{self._state.images:012d}.png"
+            png = to_png(draw_grid(images, config.prompts))
+            storage.write_bytes(storage.join(self._recipe.out, SAMPLES, name), png)
+
+    def evaluate(self) -> None:
+        """Measure the averaged weights. All workers do: nets may be spread over them."""
+        values: dict[str, float] = {}
+        with self._state.averaged(), self._team.autocast():
+            for evaluator in self._evaluators:
+                values.update(evaluator(self._team.family))
+        self._measured.update(values)
+        self._check_best()
+        if not values:
+            return
+        if self._log is not None:
+            self._log.write(self._state.images, values)
+            told = "  ".join(f"{name} {value:.4g}" for name, value in sorted(values.items()))
+            self._teller.note(f"evaluated at {self._state.images:,} images: {told}")
+
+    def checkpoint(self) -> None:
+        """Save the state, with what was measured since the last time."""
+        state = self._state.state_dict()
+        if self._log is not None:
+            self._log.save()
+            recipe = self._recipe.model_dump(mode="json")
+            self._checkpoints.save(state, self._measured, recipe)
+        self._measured = {}
+        self._team.workers.wait()
+
+    def close(self) -> None:
+        """Close the log."""
+        if self._log is not None:
+            self._log.close()
+
+    def _check_best(self) -> None:
+        """Say where the best checkpoint is to be found by a value that nobody measures."""
+        best = self._recipe.checkpoints.best
+        if best and best not in self._measured:
+            known = ", ".join(sorted(self._measured))
+            self._teller.note(f"checkpoints.best={best} is not measured; expected one of: {known}")
+
+    def _counts(self) -> dict[str, float]:
+        """Return what became of the images since the last line, all workers together."""
+        total: Counter[str] = Counter()
+        for counts in self._team.workers.collect(dict(self._data.counts())):
+            total.update(counts)
+        new = {name: total[name] - self._counted[name] for name in sorted(total)}
+        self._counted = total
+        return {f"data/{name}": float(count) for name, count in new.items()}
+
+
+def _open_evaluators(recipe: TrainRecipe, team: Team, data: TrainData) -> list[Evaluator]:
+    if not recipe.evaluate.metrics:
+        return []
+    from train.evaluate import open_evaluators
+
+    return open_evaluators(recipe, team.family, data)

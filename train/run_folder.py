@@ -1,0 +1,106 @@
+"""The folder of a run: the recipe it was started with, and whether another may go on in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from recaption import storage
+from recaption.config import RecipeError, parse_yaml
+from recaption.config_errors import explain
+from recaption.storage import StorageError
+from train.checkpoints import Checkpoints, Record, is_missing
+from train.config import TrainRecipe
+
+RECIPE = "recipe.yaml"
+
+_FREE = (
+    "out",
+    "log_every",
+    "compute.",
+    "checkpoints.",
+    "samples.",
+    "evaluate.",
+    "data.images",
+    "data.read_cpus",
+    "data.readers",
+    "recaption.is_live",
+    "recaption.wait_s",
+    "recaption.captions_per_s",
+    "recaption.ahead",
+)
+"""Keys that may change between one start of a run and the next: they decide no weight."""
+
+
+def open_run(recipe: TrainRecipe) -> Record | None:
+    """Enter a recipe in its folder; return the checkpoint that the run goes on from, if any.
+
+    Raises RecipeError where the folder holds a run that this recipe cannot continue.
+    """
+    url = storage.join(recipe.out, RECIPE)
+    latest = Checkpoints(recipe.out).latest()
+    started_with = _read(url)
+    if started_with is not None and latest is not None:
+        _check_continues(started_with, recipe)
+    storage.write_bytes(url, to_yaml(recipe).encode())
+    return latest
+
+
+def read_saved_recipe(saved: Any, name: str) -> TrainRecipe:
+    """Check a recipe that an earlier run wrote. Raises RecipeError where it is of no use now."""
+    try:
+        return TrainRecipe.model_validate(saved)
+    except ValidationError as e:
+        lines = "; ".join(explain(e, TrainRecipe))
+        raise RecipeError(f"{name}: this version cannot read its recipe: {lines}") from e
+
+
+def to_yaml(recipe: TrainRecipe) -> str:
+    """Write a recipe, all defaults filled in."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def differences(before: TrainRecipe, now: TrainRecipe) -> list[str]:
+    """Return a text per decisive key that differs; more images are no difference."""
+    old, new = (dict(_flat(r.model_dump(mode="json"))) for r in (before, now))
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        grows = key == "images" and new[key] >= old[key]
+        if old.get(key) != new.get(key) and not grows and not key.startswith(_FREE):
+            found.append(f"{key}: got {_shown(new.get(key))}, expected {_shown(old.get(key))}")
+    return found
+
+
+def _check_continues(before: TrainRecipe, now: TrainRecipe) -> None:
+    found = differences(before, now)
+    if found:
+        raise RecipeError(
+            f"{now.out} holds a run with another recipe: {'; '.join(found)}; set them back to"
+            " continue it, or give another out"
+        )
+
+
+def _read(url: str) -> TrainRecipe | None:
+    try:
+        text = storage.read_bytes(url)
+    except StorageError as e:
+        if is_missing(e):
+            return None
+        raise
+    return read_saved_recipe(parse_yaml(text, url), url)
+
+
+def _flat(data: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in data.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + str(key), value
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

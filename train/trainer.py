@@ -1,0 +1,217 @@
+"""[Ray] A run on a cluster: workers by Ray Train, restarted from the last checkpoint when one dies.
+
+Checkpoints are the run's own (`checkpoints.py`): Ray's are a copy more, and know no records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import ray.train as ray_train
+import ray.train.torch as ray_torch
+import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from rich.console import Console
+
+from recaption.config import RecipeError
+from recaption.runtime import session
+from train.config import ComputeConfig, TrainRecipe
+from train.errors import NotFiniteError, TrainingError
+from train.interface import TrainData
+from train.parallel import Workers
+from train.progress import Report, Teller, showing
+from train.worker import work
+
+_COLLECTIVE_S = 1800
+"""Seconds that workers wait for one another, such as for one that writes a checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """All that a worker is sent."""
+
+    recipe: TrainRecipe
+    data: TrainData
+    notices: Any
+
+
+def run_training(recipe: TrainRecipe, console: Console, seen: int = 0) -> None:
+    """Train on Ray until the recipe's images are seen, of which some were before.
+
+    Raises RecipeError for what the user can mend, TrainingError where the run ends early.
+    """
+    from train.data import open_data
+
+    with _settings(), session():
+        _check_resources(recipe.compute)
+        data: TrainData = open_data(recipe)
+        notices = _start_notices()
+        step = seen // recipe.data.batch_size
+        with data.serving(step), showing(console, lambda: _take(notices)):
+            error = _fit(_Job(recipe, data, notices))
+        kind, message = ray.get(notices.ending.remote())
+    if kind == "recipe":
+        raise RecipeError(message)
+    if kind != "done":
+        raise TrainingError(message or error or "the run was stopped; the same command continues")
+
+
+def _fit(job: _Job) -> str:
+    """Run the workers to their end; return what went wrong, if anything."""
+    with tempfile.TemporaryDirectory(prefix="recaption-train-") as folder:
+        trainer = ray_torch.TorchTrainer(
+            _work,
+            train_loop_config={"job": job},
+            torch_config=ray_torch.TorchConfig(timeout_s=_patience(job.recipe)),
+            scaling_config=_scaling(job.recipe.compute),
+            run_config=ray_train.RunConfig(
+                name="run",
+                storage_path=folder,
+                failure_config=ray_train.FailureConfig(
+                    max_failures=job.recipe.compute.max_failures
+                ),
+            ),
+        )
+        try:
+            trainer.fit()
+        except ray_train.WorkerGroupError as e:
+            return "; ".join(_root(rank, cause) for rank, cause in e.worker_failures.items())
+        except ray_train.TrainingFailedError as e:
+            return str(e)
+    return ""
+
+
+def _work(config: dict[str, Any]) -> None:
+    """A worker's life. What would go wrong again is told to the driver, the rest is raised."""
+    job: _Job = config["job"]
+    workers = Workers.of_process_group(torch.device(ray_torch.get_device()))
+    teller = _NoticesTeller(job.notices, workers.is_first)
+    try:
+        work(job.recipe, job.data, workers, teller)
+    except NotFiniteError as e:
+        teller.end("failed", f"{e}; the last good checkpoint is kept")
+    except RecipeError as e:
+        teller.end("recipe", str(e))
+    else:
+        teller.end("done", "")
+
+
+class _Notices:
+    """Where the first worker writes what the driver shows."""
+
+    def __init__(self) -> None:
+        self._report: Report | None = None
+        self._notes: list[str] = []
+        self._ending = ("", "")
+
+    def report(self, report: Report) -> None:
+        self._report = report
+
+    def note(self, text: str) -> None:
+        self._notes.append(text)
+
+    def end(self, kind: str, message: str) -> None:
+        self._ending = (kind, message)
+
+    def take(self) -> tuple[Report | None, list[str]]:
+        notes, self._notes = self._notes, []
+        return self._report, notes
+
+    def ending(self) -> tuple[str, str]:
+        return self._ending
+
+
+class _NoticesTeller(Teller):
+    """Writes to the notices, from the first worker only; does not wait, but for the end."""
+
+    def __init__(self, notices: Any, is_first: bool) -> None:
+        self._notices, self._is_first = notices, is_first
+
+    def report(self, report: Report) -> None:
+        if self._is_first:
+            self._notices.report.remote(report)
+
+    def note(self, text: str) -> None:
+        if self._is_first:
+            self._notices.note.remote(text)
+
+    def end(self, kind: str, message: str) -> None:
+        if self._is_first:
+            ray.get(self._notices.end.remote(kind, message))
+
+
+def _take(notices: Any) -> tuple[Report | None, list[str]]:
+    taken: tuple[Report | None, list[str]] = ray.get(notices.take.remote())
+    return taken
+
+
+def _start_notices() -> Any:
+    """Start it on the driver's node, with which alone it may die."""
+    node = ray.get_runtime_context().get_node_id()
+    here = NodeAffinitySchedulingStrategy(node, soft=False)
+    return ray.remote(_Notices).options(num_cpus=0, scheduling_strategy=here).remote()
+
+
+def _patience(recipe: TrainRecipe) -> int:
+    """Seconds in a collective: a worker may have to wait for captions meanwhile."""
+    waits = recipe.recaption.when_missing == "wait"
+    return _COLLECTIVE_S + (int(recipe.recaption.wait_s) if waits else 0)
+
+
+def _scaling(compute: ComputeConfig) -> ray_train.ScalingConfig:
+    gpus = _gpus(compute)
+    resources = {"CPU": compute.num_cpus, **({"GPU": gpus} if gpus else {})}
+    return ray_train.ScalingConfig(
+        num_workers=compute.workers, use_gpu=gpus > 0, resources_per_worker=resources
+    )
+
+
+def _gpus(compute: ComputeConfig) -> float:
+    """GPUs of a worker."""
+    if compute.num_gpus != "auto":
+        return compute.num_gpus
+    return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
+
+
+def _check_resources(compute: ComputeConfig) -> None:
+    """Raise where the workers would wait for ever."""
+    there = ray.cluster_resources()
+    for kind, each in (("GPU", _gpus(compute)), ("CPU", compute.num_cpus)):
+        needed, has = compute.workers * each, float(there.get(kind, 0))
+        if needed > has:
+            raise RecipeError(
+                f"compute.workers={compute.workers} with {each:g} {kind}s each need {needed:g},"
+                f" the cluster has {has:g}; set compute.workers or compute.num_{kind.lower()}s"
+                " lower, or add nodes"
+            )
+
+
+def _root(rank: int, error: BaseException) -> str:
+    """Say in a line why a worker failed."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"worker {rank}: {type(error).__name__}: {lines[-1] if lines else 'no message'}"
+
+
+@contextlib.contextmanager
+def _settings() -> Iterator[None]:
+    """Ray Train's settings: workers stay in the driver's folder, a dead one is soon noticed."""
+    wanted = {
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",
+        "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    }
+    added = {key: value for key, value in wanted.items() if key not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            os.environ.pop(key, None)

@@ -1,0 +1,60 @@
+"""What one worker of a run does, from its first import to the last checkpoint; without Ray."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import torch
+
+from train.checkpoints import Checkpoints
+from train.config import ComputeConfig, TrainRecipe
+from train.interface import TrainData
+from train.loop import train
+from train.outputs import RunOutputs
+from train.parallel import Team, Workers
+from train.progress import Teller
+from train.state import TrainState, check_fits
+
+
+def work(recipe: TrainRecipe, data: TrainData, workers: Workers, teller: Teller) -> None:
+    """Train from the last checkpoint on, or from the start, to the recipe's last image."""
+    set_up_torch(recipe.compute, workers.device)
+    family = recipe.model.create(recipe.data.image_size, recipe.seed)
+    team = Team(family, workers, recipe.compute)
+    state = TrainState(team, recipe.optimizer)
+    resume(recipe, team, state)
+    if workers.is_first and state.images:
+        teller.note(f"continuing at {state.images:,} images")
+    outputs = RunOutputs(recipe, team, state, data, teller)
+    step = state.images // recipe.data.batch_size
+    with closing(outputs):
+        batches = data.batches(workers.rank, workers.count, step, family.tokenizer)
+        train(recipe, team, state, batches, outputs)
+
+
+def resume(recipe: TrainRecipe, team: Team, state: TrainState) -> None:
+    """Restore the state from the run's last checkpoint, if there is one."""
+    checkpoints = Checkpoints(recipe.out)
+    record = team.workers.from_first(checkpoints.latest)
+    if record is None:
+        return
+    saved: dict[str, Any] = {}
+
+    def read() -> None:
+        saved.update(checkpoints.load(record))
+        check_fits(saved, team.family.nets, f"checkpoint {record.data}")
+
+    team.workers.from_first(read)
+    state.load_state_dict(saved)
+
+
+def set_up_torch(compute: ComputeConfig, device: torch.device) -> None:
+    """Set threads and, on a CPU, algorithms that give the same bits each time."""
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        return
+    if compute.threads:
+        torch.set_num_threads(compute.threads)
+    torch.use_deterministic_algorithms(True)
+    torch._C._set_deterministic_fill_uninitialized_memory(False)  # slow, and changes no result
