@@ -54,6 +54,8 @@ def main() -> None:
         if not is_users_mistake(e):
             raise
         _fail(str(e), 2)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on from the last checkpoint", 1)
 
 
 @app.command()

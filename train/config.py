@@ -67,6 +67,11 @@ class RecaptionConfig(Section):
     styles: list[str] = Field(
         default=[], description="asked for each crop; default: those of data.styles"
     )
+    hints: bool = Field(
+        default=False,
+        description="show alt-text and class names, which speak of the whole image and may name"
+        " what the crop does not show",
+    )
     when_missing: Literal["wait", "overlap", "full", "whole"] = Field(
         default="overlap",
         description="a crop has no caption yet: wait for it; take that of a stored region that"

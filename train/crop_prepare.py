@@ -13,7 +13,7 @@ from recaption.decode import ImageSpec, PreparedImage, decode_rgb, prepare
 from recaption.decode.pixels import Picture, encode
 from recaption.parts import PreparedPart, PreparedSample
 from recaption.prepare import Preparer
-from recaption.sample import Part, Sample
+from recaption.sample import Hints, Part, Sample
 from train.corpus_entries import CorpusEntries
 from train.crops import Crop, turn_of
 from train.order import Order
@@ -79,9 +79,10 @@ class CropPreparer:
             size = image.original_width, image.original_height
             crop = needed_crop(self.entries.recipe, sample.sample_id, index, *size)
             if crop is not None:
-                requests = self.preparer.requests(sample.sample_id, prepared.shown, crop.region)
+                shown = prepared.shown if self.entries.recipe.recaption.hints else Hints()
+                requests = self.preparer.requests(sample.sample_id, shown, crop.region)
                 cut = self._cut(sample.image, image, crop)
-                yield replace(prepared, image=cut, requests=requests)
+                yield replace(prepared, shown=shown, image=cut, requests=requests)
 
     def _cut(self, data: bytes, whole: PreparedImage, crop: Crop) -> PreparedImage:
         """Cut a crop out of an image as found, then reduce it as the recipe reduces images."""

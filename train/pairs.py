@@ -156,6 +156,7 @@ def unit_of(recipe: TrainRecipe, epoch: int) -> str:
     It tells all that decides the crops and the styles asked; another epoch may have the same.
     """
     crops = recipe.crops.model_dump_json()
-    styles = sorted(recipe.recaption.styles or recipe.data.styles)
-    name = keyed.hexdigest("crops", recipe.seed, crops, *styles, length=12)
+    asked = recipe.recaption
+    styles = sorted(asked.styles or recipe.data.styles)
+    name = keyed.hexdigest("crops", recipe.seed, crops, asked.hints, *styles, length=12)
     return f"crops-{name}-{turn_of(recipe.crops, epoch):03d}"

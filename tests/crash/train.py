@@ -91,7 +91,10 @@ def differences(a: Any, b: Any, name: str = "") -> list[str]:
         return [one for key in a for one in differences(a[key], b[key], f"{name}.{key}")]
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
         return [] if a.dtype == b.dtype and torch.equal(a, b) else [name]
-    return [] if repr(a) == repr(b) else [name]
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
+        pairs = enumerate(zip(a, b, strict=True))  # betas are a tuple, but a list once loaded
+        return [one for i, (x, y) in pairs for one in differences(x, y, f"{name}.{i}")]
+    return [] if a == b else [name]
 
 
 def _kill_parts_of(

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from recaption.config import RecipeError
+from recaption.config import RecipeError, SourceConfig
+from recaption.corpus.export import export_webdataset
 from recaption.corpus.garbage import find_garbage
+from recaption.corpus.reader import CorpusReader
 from recaption.corpus.regions import RegionLedger
 from recaption.storage import StorageError
 from tests.corpora import jpeg, write_tar
@@ -177,3 +179,54 @@ def test_rejected_images_are_left_out(tmp_path: Path) -> None:
     caption_shards(tmp_path, "engine.args.fail_on=[00000.tar/00003]")
     data = open_data(make_recipe(tmp_path))
     assert data.order.images in (59, 60)
+
+
+def test_an_export_gives_the_same_pairs(tmp_path: Path) -> None:
+    caption_shards(tmp_path)
+    recipe = make_recipe(tmp_path, "crops.whole=1", "data.lanes=1")
+    reader = CorpusReader(str(tmp_path / "corpus"))
+    source = SourceConfig(path=str(tmp_path / "shards"), part_samples=8)
+    export_webdataset(reader, source, str(tmp_path / "export"), lambda _: None)
+    exported = make_recipe(
+        tmp_path, "crops.whole=1", "data.lanes=1", "data.corpus=", f"data.export={tmp_path}/export"
+    )
+    texts = [
+        {
+            (one, caption, key)
+            for (batch,) in zip(*read_batches(open_data(of), 1, 0, 7), strict=True)
+            for one, caption, key in zip(
+                batch.sample_ids, batch.captions, batch.noise_key_B.tolist(), strict=True
+            )
+        }
+        for of in (recipe, exported)
+    ]
+    assert open_data(exported).order.images == 60
+    both = {one for one, *_ in texts[0]} & {one for one, *_ in texts[1]}
+    assert {t for t in texts[0] if t[0] in both} == {t for t in texts[1] if t[0] in both}
+
+
+NOT_EXPORTS = {
+    "no .json": ([("a.jpg", b"x")], r"hold no .json beside an image"),
+    "no captions": (
+        [("a.jpg", jpeg()), ("a.json", b'{"sample_id": "a", "captions": []}')],
+        r"a.json has no captions: nothing to train on",
+    ),
+    "other styles": (
+        [
+            ("a.jpg", jpeg()),
+            ("a.json", b'{"sample_id": "a", "captions": [{"region": "full", "style": "tags"}]}'),
+        ],
+        r"no caption in the styles short of data.styles \(it has tags\)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("members", "message"), NOT_EXPORTS.values(), ids=NOT_EXPORTS)
+def test_what_is_no_export_is_refused(
+    tmp_path: Path, members: list[tuple[str, bytes]], message: str
+) -> None:
+    write_tar(tmp_path / "export" / "0.tar", members)
+    wanted = ("data.corpus=", f"data.export={tmp_path}/export", "data.styles=[short]")
+    recipe = make_recipe(tmp_path, *wanted, "data.batch_size=1", "data.lanes=1")
+    with pytest.raises((RecipeError, StorageError), match=message):
+        read_batches(open_data(recipe), 1, 0, 1)

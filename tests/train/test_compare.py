@@ -1,0 +1,91 @@
+"""Comparisons: arms x seeds as runs of their own, finished ones skipped; a table and a plot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recaption.config import RecipeError
+from tests.train.data import caption_shards
+from train.compare import (
+    Result,
+    is_finished,
+    load_comparison,
+    results,
+    run_cells,
+    write_results,
+)
+from train.errors import TrainingError
+
+TINY = {
+    "images": 16,
+    "data": {"image_size": 16, "batch_size": 8, "lanes": 1, "held_out": 0.1},
+    "model": {"preset": "debug", "text": {"length": 8}, "steps": 2},
+    "compute": {"threads": 1},
+    "evaluate": {"metrics": ["validation"], "images": 4},
+}
+
+
+def write_comparison(tmp_path: Path, **changes: object) -> str:
+    data = TINY["data"] | {"corpus": str(tmp_path / "corpus")}  # type: ignore[operator]
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(TINY | {"out": "x", "data": data}))
+    comparison = {
+        "base": str(tmp_path / "base.yaml"),
+        "out": str(tmp_path / "out"),
+        "seeds": [1, 2],
+        "metric": "validation loss",
+        "arms": {"fixed": ["rotation.policy=fixed"], "in turn": []},
+    }
+    path = tmp_path / "comparison.yaml"
+    path.write_text(yaml.safe_dump(comparison | changes))
+    return str(path)
+
+
+def test_cells_run_once_and_are_told(tmp_path: Path) -> None:
+    caption_shards(tmp_path)
+    comparison, cells = load_comparison(write_comparison(tmp_path, seeds=[1]))
+    told: list[str] = []
+    run_cells(comparison, cells, 2, told.append)
+    assert all(is_finished(cell) for cell in cells) and len(told) == 3
+    run_cells(comparison, cells, 2, told.append)
+    assert told[-1] == "2 runs, 2 of them finished"
+    lines = write_results(comparison, results(cells))
+    assert len(lines) == 2 and lines[0].startswith("fixed ")
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert set(found["validation loss"]) == {"fixed", "in turn"}
+    assert (tmp_path / "out" / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_intervals_are_students(tmp_path: Path) -> None:
+    caption_shards(tmp_path)
+    _, cells = load_comparison(write_comparison(tmp_path))
+    for cell, value in zip(cells, (0.1, 0.2, 0.3, 0.4), strict=True):
+        Path(cell.recipe.out).mkdir(parents=True)
+        row = {"images": 16, "validation loss": value}
+        (Path(cell.recipe.out) / "log.jsonl").write_text(json.dumps(row) + "\n")
+    found = results(cells)["validation loss"]["fixed"]
+    assert found == Result(0.2, pytest.approx(12.71 * 0.1), (0.1, 0.3))
+
+
+WRONG = [
+    ({"metric": 3}, r"metric: expected text"),
+    ({"arms": {"a": ["rotation.polcy=x"]}}, r"polcy"),
+    ({"base": "nowhere.yaml"}, r"recipe nowhere.yaml"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG)
+def test_a_wrong_comparison_is_refused(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_comparison(write_comparison(tmp_path, **changes))
+
+
+def test_a_cell_that_fails_says_why(tmp_path: Path) -> None:
+    comparison, cells = load_comparison(write_comparison(tmp_path, seeds=[1]))
+    with pytest.raises(TrainingError, match=r"fixed, seed 1: error: .*not a corpus"):
+        run_cells(comparison, cells[:1], 1, lambda _: None)
