@@ -180,11 +180,12 @@ def clean(corpus: CorpusArgument) -> None:
 def demo(
     out: Annotated[str, typer.Option(help="where everything is written")] = "out/demo",
     shards: Annotated[int, typer.Option(help="shards of 100 rendered images")] = 3,
+    train: Annotated[bool, typer.Option(help="train a small text-to-image model on them")] = True,
 ) -> None:
-    """Render shards, caption them with a small model on real vLLM, write the report."""
+    """Render shards, caption them with a small model on real vLLM, report, train on the result."""
     from recaption.demo import run_demo
 
-    raise typer.Exit(run_demo(out, shards, console))
+    raise typer.Exit(run_demo(out, shards, train, console))
 
 
 def _end(summary: Summary, recipe: Recipe) -> None:

@@ -1,8 +1,10 @@
-"""The demo: rendered images, captioned on real vLLM, the captions scored, a report."""
+"""The demo: rendered images, captioned on real vLLM, scored, reported, and trained on."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -20,13 +22,15 @@ from recaption.shapeworld.sets.telling import telling
 from recaption.shapeworld.sets.writing import write_set
 from recaption.summary import tell_end
 
-RECIPE = Path(__file__).parents[1] / "configs" / "caption" / "demo.yaml"
+_CHECKOUT = Path(__file__).parents[1]
+RECIPE = _CHECKOUT / "configs" / "caption" / "demo.yaml"
+TRAIN_RECIPE = _CHECKOUT / "configs" / "train" / "demo.yaml"
 _PER_SHARD = 100
 _SEED = 2024
 
 
-def run_demo(out: str, shards: int, console: Console) -> int:
-    """Render, caption, score and report below `out`; return the exit code."""
+def run_demo(out: str, shards: int, trains: bool, console: Console) -> int:
+    """Render, caption, score, report and train below `out`; return the exit code."""
     if not RECIPE.exists():
         raise RecipeError(f"the demo's recipe is not at {RECIPE}: run it from a checkout")
     if not 1 <= shards <= 99_999:
@@ -35,25 +39,36 @@ def run_demo(out: str, shards: int, console: Console) -> int:
     images = _render(folder / "shards", shards, console)
     overrides = [f"corpus.path={folder / 'corpus'}", f"source.path={images}"]
     recipe = load_recipe(RECIPE, overrides)
-    console.print(f"2 of 4  captioning them with {recipe.engine.model} on vLLM")
+    console.print(f"2 of 5  captioning them with {recipe.engine.model} on vLLM")
     summary = run_job(open_job(recipe), Progress(console, recipe.run.progress_s))
     tell_end(summary, console)
     if summary.state == "stopped":
         return summary.exit_code
-    console.print("3 of 4  holding every claim of the captions against the scenes")
+    console.print("3 of 5  holding every claim of the captions against the scenes")
     figures = score(read_rows(recipe.corpus.path), read_truths(str(images)))
     (folder / "score.json").write_text(json.dumps(figures, indent=1))
     console.print(headline(figures))
-    console.print("4 of 4  writing the report")
+    console.print("4 of 5  writing the report")
     page = write_report(recipe.corpus.path, str(folder / "report.html"))
+    exit_code = summary.exit_code
+    if trains:
+        console.print("5 of 5  training on them: captions take turns, crops get their own")
+        exit_code = exit_code or _train(folder, images)
     _tell(console, folder, page)
     console.print(f"{time.monotonic() - started:.0f} s")
-    return summary.exit_code
+    return exit_code
+
+
+def _train(folder: Path, images: Path) -> int:
+    """Train in a process of its own, as a user would; return its exit code."""
+    overrides = [f"data.corpus={folder / 'corpus'}", f"data.images={images}"]
+    command = [sys.executable, "-m", "train", str(TRAIN_RECIPE), *overrides]
+    return subprocess.run([*command, f"out={folder / 'train'}"], cwd=_CHECKOUT).returncode
 
 
 def _render(folder: Path, shards: int, console: Console) -> Path:
     rendered = RenderedSet(_SEED, shards, _PER_SHARD, None, "jpg", crops=False)
-    console.print(f"1 of 4  rendering {rendered.images} images, with alt-text as the web writes it")
+    console.print(f"1 of 5  rendering {rendered.images} images, with alt-text as the web writes it")
     with telling(console, rendered.images) as tell:
         write_set(rendered, "webdataset", str(folder), 1, tell)
     return folder
@@ -65,6 +80,7 @@ def _tell(console: Console, folder: Path, page: str) -> None:
         ("corpus", folder / "corpus"),
         ("truth", folder / "score.json"),
         ("report", page),
+        ("samples", folder / "train" / "samples"),
     ):
         note = "   (open it in a browser)" if name == "report" else ""
         console.print(f"{name:7} {path}{note}", soft_wrap=True, markup=False)

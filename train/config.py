@@ -77,6 +77,11 @@ class RecaptionConfig(Section):
         description="a crop has no caption yet: wait for it; take that of a stored region that"
         " covers it, else as full; take the whole image's; show the image whole instead",
     )
+    least_logprob: float | None = Field(
+        default=None,
+        description="captions of crops whose mean log-probability is lower count as missing:"
+        " the captioner was not sure, such as of a thing cut by the edge",
+    )
     least_overlap: float = Field(
         default=0.8, ge=0, le=1, description="overlap: intersection over union, at least"
     )

@@ -23,15 +23,8 @@ from recaption.storage import StorageError
 from train.config import TrainRecipe
 from train.pairs import Entry, make_entry, unit_of
 
-_COLUMNS = pa.schema(
-    [
-        CAPTIONS.field(name)
-        for name in (
-            *("sample_id", "image_sha256", "width", "height", "alt_text", "class_names"),
-            *("region", "style", "slot", "caption", "mean_logprob"),
-        )
-    ]
-)
+_OF_REGIONS = ("sample_id", "region", "style", "slot", "caption", "mean_logprob")
+_OF_IMAGES = ("image_sha256", "width", "height", "alt_text", "class_names", *_OF_REGIONS)
 _POLL_S = 0.5
 
 Failure = Callable[[], str]
@@ -67,7 +60,7 @@ class CorpusEntries:
         """
         images, retries = self.parts[part]
         ledger = Ledger(self.corpus, self.fingerprint)
-        captions = read_captions(ledger, ledger.chain(part, retries + 1), _COLUMNS)
+        captions = read_captions(ledger, ledger.chain(part, retries + 1), _some(_OF_IMAGES))
         of_regions = self._regions(part, epoch)
         styles = self.recipe.data.styles
         entries = [
@@ -102,7 +95,7 @@ class CorpusEntries:
         if recipe.recaption.when_missing == "overlap":
             units |= ledger.of_part(part)
         by_sample: dict[str, list[dict[str, Any]]] = {}
-        rows = ledger.captions(part, units, _COLUMNS).to_pylist()
+        rows = ledger.captions(part, units, _some(_OF_REGIONS)).to_pylist()
         for row in sorted(rows, key=lambda r: (r["region"], r["style"], r["slot"])):
             by_sample.setdefault(row["sample_id"], []).append(row)
         return by_sample
@@ -124,6 +117,10 @@ class CorpusEntries:
 
 
 _NOBODY = "no captioner runs; set recaption.is_live=true, or another recaption.when_missing"
+
+
+def _some(columns: Sequence[str]) -> pa.Schema:
+    return pa.schema([CAPTIONS.field(name) for name in columns])
 
 
 def open_corpus_entries(recipe: TrainRecipe) -> CorpusEntries:

@@ -33,19 +33,20 @@ class Outcome(StrEnum):
     """The whole image in place of a crop that has no caption."""
 
 
+Regions = Mapping[str, tuple[CaptionOption, ...]]
+"""Captions of an image's crops, by region."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An image of the corpus, encoded, with all that it can be trained with.
-
-    `regions` are the captions of its crops by region.
-    """
+    """An image of the corpus, encoded, with all that it can be trained with."""
 
     sample_id: str
     image: bytes
     width: int
     height: int
     texts: Texts
-    regions: Mapping[str, tuple[CaptionOption, ...]] = field(default_factory=dict)
+    regions: Regions = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,19 @@ def make_pair(entry: Entry, recipe: TrainRecipe, *, epoch: int, progress: float)
 
     if not recipe.crops.is_new(crop):
         return _kept(crop, text_of(entry.texts))
-    own = entry.regions.get(crop.region)
+    regions = _sure(entry.regions, recipe.recaption.least_logprob)
+    own = regions.get(crop.region)
     if own:
         return Pair(crop, text_of(Texts(own)), Outcome.OWN)
-    return _without_caption(crop, entry, recipe.recaption, text_of)
+    return _without_caption(crop, replace(entry, regions=regions), recipe.recaption, text_of)
+
+
+def _sure(regions: Regions, least: float | None) -> Regions:
+    """Return the captions of crops that the captioner was sure of."""
+    if least is None:
+        return regions
+    kept = {r: tuple(o for o in options if o.score >= least) for r, options in regions.items()}
+    return {region: options for region, options in kept.items() if options}
 
 
 def _kept(crop: Crop, choice: Choice) -> Pair:

@@ -4,8 +4,11 @@ python -m tests.benchmarks.crop_truth CORPUS SHARDS [key=value of a training rec
 
 CORPUS holds captions of rendered SHARDS, and those of the crops that the recipe draws (train with
 `recaption.is_live=true` first, or give --caption to make them now, which takes the corpus's own
-engine). Prints the share of pairs whose text names a thing that is not in the crop, and of those
-with anything false in them: under plain crops, and as recaptioned.
+engine). Prints, under plain crops and as recaptioned, the share of pairs whose text names
+
+- `absent`: a thing in a colour of which the crop holds nothing, or a trace;
+- `invention`: a thing that cannot be told in the crop, so also one of which a bit is left;
+- `contradiction`: anything false.
 """
 
 from __future__ import annotations
@@ -18,7 +21,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from recaption.config import apply_overrides
-from recaption.shapeworld.score import Row, read_truths, score
+from recaption.shapeworld.content import hue_in
+from recaption.shapeworld.drawing.geometry import Presence
+from recaption.shapeworld.reading.parser import parse
+from recaption.shapeworld.score import Row, Truth, read_truths, region_of, score
 from train.config import TrainRecipe
 from train.corpus_entries import CorpusEntries
 from train.data import TrainData, open_data
@@ -60,7 +66,18 @@ def entries_of(data: TrainData, epochs: int) -> Iterator[tuple[Entry, int]]:
                 yield entry, epoch
 
 
-def measure(recipe: TrainRecipe, truths: object) -> None:
+def names_absent(row: Row, truth: Truth) -> bool:
+    """Whether a caption names a thing in a colour that no thing in the crop has."""
+    shown = region_of(truth.scene, row.region)
+    there = {
+        hue_in(thing.colour, shown.medium)
+        for thing, sight in zip(shown.things, shown.sightings(), strict=True)
+        if sight.presence is not Presence.TRACE
+    }
+    return any(one.hue and one.hue not in there for one in parse(row.caption).mentions)
+
+
+def measure(recipe: TrainRecipe, truths: dict[str, Truth]) -> None:
     rows: dict[str, list[Row]] = {"plain": [], "recaptioned": []}
     outcomes: dict[str, Counter[str]] = {name: Counter() for name in rows}
     lying = TrainRecipe.model_validate(
@@ -77,15 +94,16 @@ def measure(recipe: TrainRecipe, truths: object) -> None:
             rows[name].append(row)
     for name, found in rows.items():
         # The scorer keeps whole images and regions apart; here all are pairs alike.
-        figures = score(found, truths)  # type: ignore[arg-type]
+        figures = score(found, truths)
         crops, whole = figures["regions"], figures
         n = len(found)
         n_crops = sum(row.region != "full" for row in found)
+        shares = {"absent": sum(names_absent(row, truths[row.sample_id]) for row in found) / n}
         for key in ("invention", "contradiction"):
             parts = [(crops, n_crops), (whole, n - n_crops)]
-            share = sum(f[key]["value"] * m for f, m in parts if f[key]) / n
-            print(f"{name:12} {key:14} {share:.4f} of {n} pairs  crops alone: {crops[key]}")
-        print(f"{name:12} {dict(outcomes[name])}")
+            shares[key] = sum(f[key]["value"] * m for f, m in parts if f[key]) / n
+        told = "  ".join(f"{key} {share:.4f}" for key, share in shares.items())
+        print(f"{name:12} {n} pairs: {told}  {dict(outcomes[name])}")
     share = outcomes["recaptioned"][str(Outcome.OWN)] / len(rows["recaptioned"])
     print(f"recaptioned: {share:.2f} of the pairs")
 

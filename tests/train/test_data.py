@@ -113,6 +113,21 @@ def test_a_region_that_covers_the_crop_lends_its_caption(tmp_path: Path) -> None
     assert counts["crops overlap"] > 10 and counts["crops full"] > 0
 
 
+def test_captions_that_the_captioner_was_not_sure_of_count_as_missing(tmp_path: Path) -> None:
+    job = caption_shards(tmp_path)
+    recipe = make_recipe(tmp_path)
+    caption_crops(job, recipe, 7)
+    outcomes = {}
+    for least in (-20.0, 0.5):
+        sure = make_recipe(
+            tmp_path, f"recaption.least_logprob={least}", "recaption.when_missing=whole"
+        )
+        data = open_data(sure)
+        read_batches(data, 1, 0, 7)
+        outcomes[least] = set(data.counts()) & {"crops own", "crops whole"}
+    assert list(outcomes.values()) == [{"crops own"}, {"crops whole"}]
+
+
 def test_who_waits_for_nobody_is_told(tmp_path: Path) -> None:
     caption_shards(tmp_path)
     data = open_data(make_recipe(tmp_path, "recaption.when_missing=wait"))
