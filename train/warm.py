@@ -34,12 +34,15 @@ def caption_all_crops(recipe: TrainRecipe, console: Console) -> None:
         print_line(console, "all crops have their captions")
         return
     with session(), data.serving():
+        told = started
         while left := len(units_needed(data.entries, data.order, 0, last)):
-            rate = (first - left) / (time.monotonic() - started)
-            eta = f"{left / rate:.0f} s" if rate else "?"
-            print_line(console, f"crops of {first - left}/{first} parts captioned  left {eta}")
             assert data.board is not None
             if why := data.board.failure():
                 raise StorageError(why)
-            time.sleep(_EVERY_S)
+            if time.monotonic() - told >= _EVERY_S:
+                told = time.monotonic()
+                rate = (first - left) / (told - started)
+                eta = f"{left / rate:.0f} s" if rate else "?"
+                print_line(console, f"crops of {first - left}/{first} parts captioned  left {eta}")
+            time.sleep(min(_EVERY_S, 1 + first / 1000))  # each look lists the corpus
     print_line(console, f"crops of {first} parts captioned -> {recipe.data.corpus}")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from recaption.config import RecipeError
 from recaption.corpus.regions import RegionLedger
 from tests.train.data import Letters, caption_crops, caption_shards, make_recipe, read_batches, seen
 from train.data import TrainData, open_data
+from train.warm import caption_all_crops
 
 LIVE = ("recaption.is_live=true", "recaption.when_missing=wait", "recaption.wait_s=120")
 
@@ -43,6 +46,17 @@ def test_crops_are_captioned_beside_the_reading(tmp_path: Path, ray_session: Non
     assert caption_crops(job, recipe, data.steps) == 0
     warm = open_data(make_recipe(tmp_path, "images=112", "recaption.when_missing=full"))
     assert seen(read_batches(warm, 1, 0, data.steps)) == live
+
+
+def test_crops_can_be_captioned_before(tmp_path: Path, ray_session: None) -> None:
+    job = caption_shards(tmp_path)
+    recipe = make_recipe(tmp_path, "images=112")
+    console = Console(file=io.StringIO(), width=200)
+    caption_all_crops(recipe, console)
+    assert caption_crops(job, recipe, 14) == 0
+    caption_all_crops(recipe, console)
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "crops of 18 parts captioned ->" in told and "all crops have their" in told
 
 
 def test_captioners_that_stop_end_the_waiting(tmp_path: Path, ray_session: None) -> None:
