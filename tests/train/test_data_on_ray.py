@@ -38,8 +38,10 @@ def test_crops_are_captioned_beside_the_reading(tmp_path: Path, ray_session: Non
     with data.serving():
         live = stream(data, 2, 0, data.steps)
         counts = data.counts()
+        assert data.board is not None
+        captions = data.board.counts()["captions of crops"]
     assert counts["crops own"] > 60 and "crops whole" not in counts
-    assert counts["captions of crops"] >= counts["crops own"]
+    assert captions >= counts["crops own"]
     # What was written is found again, and is what another way of captioning would have written.
     ledger = RegionLedger(str(tmp_path / "corpus"), job.made_by.fingerprint)
     assert len(ledger.committed()) == 9
