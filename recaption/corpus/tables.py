@@ -45,4 +45,5 @@ def _read(ledger: Ledger, files: Iterable[str], schema: pa.Schema) -> pa.Table:
 def read_table(url: str, schema: pa.Schema) -> pa.Table:
     """Read the columns of `schema` from a data file."""
     file = pa.BufferReader(storage.read_bytes(url))
-    return pq.read_table(file, columns=schema.names).cast(schema)
+    # Not `read_table`, which goes through Arrow's datasets: twice as slow for small files.
+    return pq.ParquetFile(file).read(columns=schema.names).select(schema.names).cast(schema)
