@@ -66,7 +66,7 @@ class Preparer:
     def sample(self, sample: Sample) -> PreparedSample:
         """Decode one image and write its prompts; what fails becomes the sample's rejection."""
         identity = replace(sample, image=None, fields={}, rejection=None)
-        hints = self.hints(sample)
+        hints = open_reader(self.recipe.source)(sample)
         shown = self._shown(hints)
         prepared = PreparedSample(identity, hints, shown)
         if sample.rejection is not None or sample.image is None:
@@ -81,10 +81,6 @@ class Preparer:
             rejection = Rejection(Stage.PROMPT, Reason.PROMPT_FAILED, f"{type(e).__name__}: {e}")
             return replace(prepared, image=image, rejection=rejection)
         return replace(prepared, image=image, requests=requests)
-
-    def hints(self, sample: Sample) -> Hints:
-        """Return what is known of a sample."""
-        return open_reader(self.recipe.source)(sample)
 
     def with_hints(self, prepared: PreparedSample, more: tuple[Hint, ...]) -> PreparedSample:
         """Return a prepared sample of which more is known: its prompts are written again."""

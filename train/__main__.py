@@ -178,9 +178,9 @@ def evaluators() -> None:
 
 
 def _plan(recipe: TrainRecipe) -> str:
-    from train.pace import images_in_all
+    from train.pace import steps_in_all
 
-    steps = images_in_all(recipe) // recipe.data.batch_size
+    steps = steps_in_all(recipe)
     saved = -(-recipe.images // recipe.checkpoints.every)
     return (
         f"plan: {steps:,} steps of {recipe.data.batch_size} images on {recipe.compute.workers}"

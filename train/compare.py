@@ -35,6 +35,7 @@ from recaption.config_errors import explain
 from train.config import TrainRecipe, load_train_recipe
 from train.errors import TrainingError
 from train.logs import read_lines
+from train.pace import images_in_all
 
 _T975 = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 """Student's t, 97.5%, by degrees of freedom."""
@@ -112,7 +113,7 @@ def run_cells(
 
 def is_finished(cell: Cell) -> bool:
     """Whether a cell's log has its last evaluation."""
-    return bool(final_values(cell)) and _last(cell) >= _total(cell.recipe)
+    return bool(final_values(cell)) and _last(cell) >= images_in_all(cell.recipe)
 
 
 def final_values(cell: Cell) -> dict[str, float]:
@@ -120,19 +121,13 @@ def final_values(cell: Cell) -> dict[str, float]:
     values: dict[str, float] = {}
     for line in read_lines(cell.recipe.out):
         row = json.loads(line)
-        if row["images"] >= _total(cell.recipe):
+        if row["images"] >= images_in_all(cell.recipe):
             values |= {k: v for k, v in row.items() if k != "images"}
     return values
 
 
 def _last(cell: Cell) -> int:
     return max((json.loads(line)["images"] for line in read_lines(cell.recipe.out)), default=0)
-
-
-def _total(recipe: TrainRecipe) -> int:
-    from train.pace import images_in_all
-
-    return images_in_all(recipe)
 
 
 def results(cells: Sequence[Cell]) -> dict[str, dict[str, Result]]:

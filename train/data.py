@@ -15,9 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
 from recaption import keyed
 from recaption.config import RecipeError
 from train.batch import Batch
@@ -26,14 +23,17 @@ from train.corpus_entries import CorpusEntries, open_corpus_entries
 from train.crops import FULL
 from train.family import TextTokenizer
 from train.order import Order
-from train.pairs import Entry
-from train.pixels import square
+from train.pace import steps_in_all
+from train.pairs import Entry, Outcome, Pair
+from train.rotation import Choice, TextSource
 from train.windows import (
     Entries,
     Loader,
     assemble,
+    batch_of,
     held_out,
     load_in_thread,
+    rows_of,
     trained_counts,
 )
 
@@ -59,7 +59,7 @@ class TrainData:
     @property
     def steps(self) -> int:
         """Steps of the whole run."""
-        return max(1, self.recipe.images // self.recipe.data.batch_size)
+        return steps_in_all(self.recipe)
 
     def batches(
         self, rank: int, workers: int, first_step: int, tokenizer: TextTokenizer
@@ -121,19 +121,13 @@ class TrainData:
                 yield from (entries[index] for index in sorted(held))
 
     def _plain(self, entries: list[Entry], tokenizer: TextTokenizer) -> Batch:
-        size = self.recipe.data.image_size
-        captions = [entry.texts.captions[0].text for entry in entries]
-        token, mask = tokenizer(captions)
-        keys = [keyed.integer("held out noise", e.sample_id) for e in entries]
-        images = np.stack([square(entry.image, FULL, size) for entry in entries])
-        return Batch(
-            image_BCHW=torch.from_numpy(images),
-            token_BT=torch.from_numpy(token.astype(np.int64)),
-            mask_BT=torch.from_numpy(mask),
-            noise_key_B=torch.tensor(keys, dtype=torch.int64),
-            captions=tuple(captions),
-            sample_ids=tuple(entry.sample_id for entry in entries),
-        )
+        firsts = [Choice(e.texts.captions[0].text, TextSource.CAPTION, 0) for e in entries]
+        pairs = [
+            (entry, Pair(FULL, first, Outcome.KEPT))
+            for entry, first in zip(entries, firsts, strict=True)
+        ]
+        keys = [keyed.integer("held out noise", entry.sample_id) for entry in entries]
+        return batch_of(rows_of(pairs, keys, tokenizer, self.recipe.data.image_size))
 
 
 def open_data(recipe: TrainRecipe) -> TrainData:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from train.config import OptimizerConfig, TrainRecipe
 
 
+def steps_in_all(recipe: TrainRecipe) -> int:
+    """Return the steps of a run."""
+    return max(1, recipe.images // recipe.data.batch_size)
+
+
 def images_in_all(recipe: TrainRecipe) -> int:
     """Return the images a run sees, in whole batches."""
-    size = recipe.data.batch_size
-    return max(1, recipe.images // size) * size
+    return steps_in_all(recipe) * recipe.data.batch_size
 
 
 def learning_rate(config: OptimizerConfig, images: int, total: int) -> float:

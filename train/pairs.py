@@ -135,10 +135,8 @@ def _without_caption(
         near = nearest_region(crop, entry.regions, config.least_overlap)
         if near:
             return Pair(crop, text_of(Texts(entry.regions[near])), Outcome.OVERLAP)
-    if config.enabled and config.when_missing in (
-        "wait",
-        "whole",
-    ):  # waited for, and rejected: no lie in its place
+    # A caption that was waited for is missing where it was rejected: no lie in its place either.
+    if config.enabled and config.when_missing in ("wait", "whole"):
         return Pair(FULL, text_of(entry.texts), Outcome.WHOLE)
     kept = _kept(crop, text_of(entry.texts))
     return replace(kept, outcome=Outcome.FULL)

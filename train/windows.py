@@ -20,6 +20,7 @@ from train.batch import Batch
 from train.config import TrainRecipe
 from train.family import TextTokenizer
 from train.order import Order, Window
+from train.pace import steps_in_all
 from train.pairs import Entry, Pair, make_pair
 from train.pixels import square
 
@@ -53,7 +54,7 @@ class Loader:
             kept = kept_entries(self.entries.read(stretch.part, window.epoch), stretch.part, self)
             entries += kept[stretch.first : stretch.last]
         order = window.order(self.recipe.seed)
-        total = max(1, self.recipe.images // self.recipe.data.batch_size)
+        total = steps_in_all(self.recipe)
         step = self.order.first_step(window)
         for place, index in enumerate(order, start=window.skip):
             progress = min(1.0, (step + place // self.order.share) / total)
@@ -61,27 +62,35 @@ class Loader:
             yield entry, make_pair(entry, self.recipe, epoch=window.epoch, progress=progress)
 
     def rows(self, window: Window) -> Rows:
-        """Return a window's training rows as columns.
-
-        `image` (n, 3, size, size) uint8, `token` (n, T) int32, `mask` (n, T), `noise_key` and
-        `lane` (n,) int64; `caption`, `sample_id`, `outcome`, `source`: lists of n strings.
-        """
-        size, seed = self.recipe.data.image_size, self.recipe.seed
+        """Return a window's training rows as columns: those of `rows_of`, and `lane` (n,)."""
         pairs = list(self.pairs(window))
-        texts = [pair.choice.text for _, pair in pairs]
-        token, mask = self.tokenizer(texts)
+        seed, size = self.recipe.seed, self.recipe.data.image_size
         keys = [keyed.integer("noise", seed, window.epoch, e.sample_id) for e, _ in pairs]
-        return {
-            "image": np.stack([_pixels(entry, pair, size) for entry, pair in pairs]),
-            "token": token,
-            "mask": mask,
-            "noise_key": np.array(keys, np.int64),
-            "lane": np.full(len(pairs), window.lane, np.int64),
-            "caption": texts,
-            "sample_id": [entry.sample_id for entry, _ in pairs],
-            "outcome": [str(pair.outcome) for _, pair in pairs],
-            "source": [str(pair.choice.source) for _, pair in pairs],
-        }
+        rows = rows_of(pairs, keys, self.tokenizer, size)
+        return rows | {"lane": np.full(len(pairs), window.lane, np.int64)}
+
+
+def rows_of(
+    pairs: Sequence[tuple[Entry, Pair]], keys: Sequence[int], tokenizer: TextTokenizer, size: int
+) -> Rows:
+    """Return training rows as columns; `keys` are of the noise.
+
+    `image` (n, 3, size, size) uint8, `token` (n, T) int32, `mask` (n, T), `noise_key` (n,) int64;
+    `caption`, `sample_id`, `outcome`, `source`: lists of n strings. Raises StorageError for an
+    image that does not decode.
+    """
+    texts = [pair.choice.text for _, pair in pairs]
+    token, mask = tokenizer(texts)
+    return {
+        "image": np.stack([_pixels(entry, pair, size) for entry, pair in pairs]),
+        "token": token,
+        "mask": mask,
+        "noise_key": np.array(keys, np.int64),
+        "caption": texts,
+        "sample_id": [entry.sample_id for entry, _ in pairs],
+        "outcome": [str(pair.outcome) for _, pair in pairs],
+        "source": [str(pair.choice.source) for _, pair in pairs],
+    }
 
 
 def load_in_thread(loader: Loader, windows: Iterator[Window]) -> Iterator[Rows]:
@@ -146,7 +155,10 @@ def assemble(
             taken = [_take(waiting[lane], share) for lane in lanes]
             for lane in lanes:
                 held[lane] -= share
-            yield _batch(taken, counts)
+            rows = {key: np.concatenate([lane[key] for lane in taken]) for key in taken[0]}
+            counts.update(f"crops {outcome}" for outcome in rows["outcome"])
+            counts.update(f"text {source}" for source in rows["source"])
+            yield batch_of(rows)
 
 
 def _take(queue: deque[Rows], count: int) -> Rows:
@@ -163,10 +175,8 @@ def _take(queue: deque[Rows], count: int) -> Rows:
     return {key: np.concatenate([rows[key] for rows in taken]) for key in taken[0]}
 
 
-def _batch(lanes: list[Rows], counts: Counter[str]) -> Batch:
-    rows = {key: np.concatenate([lane[key] for lane in lanes]) for key in lanes[0]}
-    counts.update(f"crops {outcome}" for outcome in rows["outcome"])
-    counts.update(f"text {source}" for source in rows["source"])
+def batch_of(rows: Mapping[str, Any]) -> Batch:
+    """Return rows as a batch."""
     return Batch(
         image_BCHW=torch.from_numpy(rows["image"]),
         token_BT=torch.from_numpy(rows["token"].astype(np.int64)),

@@ -157,13 +157,7 @@ class Ledger:
 
     def read(self, part: Part, retry: int = 0) -> CommitRecord:
         """Read a part's record. Raises StorageError, also where it is damaged."""
-        url = self._record_url(part, retry)
-        try:
-            return CommitRecord(**json.loads(storage.read_bytes(url)))
-        except storage.StorageError:
-            raise
-        except (ValueError, TypeError) as e:
-            raise storage.StorageError(f"{url}: not a commit record of this format: {e}") from e
+        return read_record(self._record_url(part, retry), CommitRecord)
 
     def records(self, parts: Committed | None = None) -> Iterator[CommitRecord]:
         """Read all records, a part's first one before its replays."""
@@ -183,6 +177,15 @@ class Ledger:
         name = part.name + (".last" if part.is_last else "")
         name += f".retry-{retry:02d}" if retry else ""
         return storage.join(self.folder, "commits", f"{name}.json")
+
+
+def read_record(url: str, kind: type[_Result]) -> _Result:
+    """Read a commit record of a kind. Raises StorageError, also where it is damaged."""
+    data = storage.read_bytes(url)
+    try:
+        return kind(**json.loads(data))
+    except (ValueError, TypeError) as e:
+        raise storage.StorageError(f"{url}: not a commit record of this format: {e}") from e
 
 
 def in_threads(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recaption import storage
-from recaption.corpus.ledger import in_threads
+from recaption.corpus.ledger import in_threads, read_record
 from recaption.corpus.rows import PartRows, Provenance
 from recaption.corpus.schema import CAPTIONS
 from recaption.corpus.tables import read_table
@@ -96,13 +96,7 @@ class RegionLedger:
 
     def read(self, part: Part, unit: str) -> RegionRecord:
         """Read a unit's record. Raises StorageError, also where it is damaged."""
-        url = self._record_url(part.name, unit)
-        try:
-            return RegionRecord(**json.loads(storage.read_bytes(url)))
-        except storage.StorageError:
-            raise
-        except (ValueError, TypeError) as e:
-            raise storage.StorageError(f"{url}: not a record of regions: {e}") from e
+        return self._read(part.name, unit)
 
     def captions(self, part: Part, units: Iterable[str], schema: pa.Schema = CAPTIONS) -> pa.Table:
         """Return the captions of a part's units as one table: the columns of CAPTIONS, or some."""
@@ -124,8 +118,7 @@ class RegionLedger:
         return {storage.join(self.folder, r.captions_file) for r in records if r.captions_file}
 
     def _read(self, part: str, unit: str) -> RegionRecord:
-        shard, _, index = part.rpartition("-")
-        return self.read(Part(shard, int(index)), unit)
+        return read_record(self._record_url(part, unit), RegionRecord)
 
     def _record_url(self, part: str, unit: str) -> str:
         return storage.join(self.folder, "commits", part, f"{unit}.json")

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import get_args
 
 from recaption.config import RecipeError, nearest
+from recaption.shapeworld.drawing.layout import COUNTS
 from recaption.shapeworld.render import SIZES, ImageFormat
 
 FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
 
-MOST_THINGS = 5
+MOST_THINGS = max(COUNTS)
 """Things in a scene."""
 
 MAX_SHARDS, MAX_PER_SHARD = 100_000, 10_000

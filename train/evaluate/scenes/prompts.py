@@ -10,7 +10,7 @@ from recaption import keyed
 from recaption.shapeworld.content import Ground, Medium
 from recaption.shapeworld.drawing.geometry import Related, Relation
 from recaption.shapeworld.language import Style, captions
-from recaption.shapeworld.scenes import Scene, draw_scene
+from recaption.shapeworld.scenes import Scene, draw_scene, is_simple
 from recaption.shapeworld.words import english
 
 SIDES = (Relation.LEFT_OF, Relation.ABOVE)
@@ -48,7 +48,7 @@ def draw_prompts(
         if len(found) == count:
             return found
         scene = draw_scene(seed, index)
-        if _is_simple(scene, most_things) and scene.medium in media:
+        if is_simple(scene, most_things) and scene.medium in media:
             if scene.background.kind not in grounds:
                 continue
             caption = _with_relation(scene) if has_relation else _short(scene)
@@ -60,11 +60,6 @@ def draw_prompts(
         f"got {len(found)} of {count} prompts: too few scenes of at most {most_things} things in"
         f" {', '.join(media)} on {', '.join(grounds)}; ask for more media, grounds or things"
     )
-
-
-def _is_simple(scene: Scene, most_things: int) -> bool:
-    is_plain = scene.aspect == 1 and scene.word is None
-    return is_plain and 1 <= len(scene.things) <= most_things
 
 
 def _short(scene: Scene) -> str:
