@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from recaption.datasets import index as index_module
 from recaption.datasets.index import cache_folder, open_index
 
 ROWS = [("a", "1"), ("b", "2"), ("a", "3"), ("ä", "4"), ("", "5")]
@@ -98,3 +101,70 @@ def test_a_killed_builder_leaves_nothing_that_is_taken_for_an_index(
     assert builder(table, log).communicate(timeout=60)[0] == "['1']\n"
     assert log.read_text() == "built\nbuilt\n"
     assert cache_folder() == tmp_path / "cache"
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 100])
+def test_rows_of_a_key_are_packed_and_come_out_as_they_were(
+    table: str, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "_BATCH", batch)
+    values = ["1", '["x"]', "", "é\n", "1"]
+    rows = [pair for value in values for pair in (("k", value), (f"other {value}", "0"))]
+    index = open_index("t", 1, [table], lambda: rows)
+    assert index.get("k") == values and index.get("other 1") == ["0", "0"]
+    assert index.get("K") == index.get("half \ud800") == []
+
+
+def test_no_rows_are_an_index_too(table: str) -> None:
+    assert open_index("t", 1, [table], list).get("a") == []
+
+
+def test_a_folder_with_signs_that_mean_something_in_a_url(
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECAPTION_CACHE", str(tmp_path / "a cache?#%41"))
+    assert open_index("t", 1, [table], lambda: ROWS).get("b") == ["2"]
+
+
+def test_a_forked_process_reads_through_a_connection_of_its_own(table: str) -> None:
+    index = open_index("t", 1, [table], lambda: ROWS)
+    assert index.get("b") == ["2"]
+    if (child := os.fork()) == 0:
+        os._exit(0 if index.get("b") == ["2"] and index._pid == os.getpid() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_full_disk_is_told_and_nothing_is_left(table: str, cache: Path) -> None:
+    def full() -> Iterator[tuple[str, str]]:
+        yield from ROWS
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(ValueError, match=r"disk is full; expected .* set RECAPTION_CACHE"):
+        open_index("t", 1, [table], full)
+    assert [file.suffix for file in cache.iterdir()] == [".lock"]
+
+
+def test_a_folder_that_cannot_be_made(
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RECAPTION_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ValueError, match="set RECAPTION_CACHE to another folder"):
+        open_index("t", 1, [table], lambda: ROWS)
+
+
+DIES_LATE = """
+import os, sys
+from recaption.datasets.index import open_index
+def rows():
+    yield from (("a", "half") for _ in range(50_000))
+    os.kill(os.getpid(), 9)
+open_index("t", 1, [sys.argv[1]], rows)
+"""
+
+
+def test_rows_that_a_killed_builder_had_written_are_gone(table: str, cache: Path) -> None:
+    assert subprocess.run([sys.executable, "-c", DIES_LATE, table], timeout=60).returncode == -9
+    assert sorted(file.suffix for file in cache.iterdir()) == [".lock", ".new"]
+    assert open_index("t", 1, [table], lambda: ROWS).get("a") == ["1", "3"]
+    assert sorted(file.suffix for file in cache.iterdir()) == [".lock", ".sqlite"]
