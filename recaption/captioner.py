@@ -25,6 +25,7 @@ from recaption.engines.base import (
 )
 from recaption.engines.driver import EngineDriver, convicted
 from recaption.guard import Guard
+from recaption.likeness import Likeness
 from recaption.parts import (
     HANDED_BACK,
     Answer,
@@ -50,7 +51,8 @@ class Captioner:
         self._coordinator = coordinator
         self._name = ray.get_runtime_context().get_actor_id() or "local"
         self._driver = EngineDriver(recipe.engine, self._boot, self._before_boot)
-        self._guard = Guard(recipe, prompts, self._driver.answer)
+        likeness = Likeness.load(recipe.safeguards.clip)
+        self._guard = Guard(recipe, prompts, self._driver.answer, likeness)
         self._turnstile = _Turnstile()
         self._reported = (0, 0, 0, 0)
         self._reporter: asyncio.Task[None] | None = None

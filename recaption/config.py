@@ -218,6 +218,20 @@ class SamplingConfig(Section):
         return self
 
 
+class ClipConfig(Section):
+    """The gate of image-text similarity. Off where `model` is empty."""
+
+    model: str = Field(default="", description="CLIP or SigLIP of transformers, name or path")
+    revision: str = Field(default="", description="branch, tag or commit of the model")
+    least: float = Field(
+        default=0.2,
+        ge=-1,
+        le=1,
+        description="cosine of image and caption below which they do not belong together",
+    )
+    device: str = Field(default="auto", description="cpu, cuda, cuda:1; auto: a GPU if it has one")
+
+
 class SafeguardsConfig(Section):
     """What becomes of a caption that a check finds fault with."""
 
@@ -233,6 +247,9 @@ class SafeguardsConfig(Section):
     )
     min_yes: float = Field(
         default=0.5, ge=0, le=1, description="chance of yes below which a claim counts as invented"
+    )
+    clip: ClipConfig = Field(
+        default=ClipConfig(), description="ask a similarity model whether caption and image agree"
     )
     fuse: bool = Field(
         default=False, description="facts of the alt-text that no caption kept: ask to put them in"
@@ -400,9 +417,15 @@ def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
         decisive["attributes"] = recipe.attributes.model_dump(
             exclude={"batch", "replicas", "num_gpus", "num_cpus"}
         )
-    if recipe.safeguards != SafeguardsConfig():
-        decisive["safeguards"] = recipe.safeguards.model_dump()
+    if (guards := _safeguards(recipe.safeguards)) != _safeguards(SafeguardsConfig()):
+        decisive["safeguards"] = guards
     return keyed.hexdigest("fingerprint-1", json.dumps(decisive, sort_keys=True, default=str))
+
+
+def _safeguards(config: SafeguardsConfig) -> dict[str, Any]:
+    """Return what decides of the safeguards; the gate, younger than corpora, where it is on."""
+    gate = config.clip.model_dump(exclude={"device"}) if config.clip.model else {}
+    return config.model_dump(exclude={"clip"}) | ({"clip": gate} if gate else {})
 
 
 def _adapter(source: SourceConfig) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """Puts the safeguards to work beside the engine: judges captions, and mends what can be mended.
 
 Of each caption: the checks of its form and words; then, where the recipe says so, its claims, put
-to the captioner as questions about the same image, each claim of an image once. What a check finds
-fault with is kept, pruned, asked again or left out, as the recipe's policy says. Of an image: facts
-that all its captions lost are asked to be put in; where none is left, a fallback stands in.
+to the captioner as questions about the same image, each claim of an image once, and the caption
+held against the image by a similarity model. What a check finds fault with is kept, pruned, asked
+again or left out, as the recipe's policy says. Of an image: facts that all its captions lost are
+asked to be put in; where none is left, a fallback stands in.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from recaption import keyed, safeguards
 from recaption.config import Recipe
 from recaption.engines.base import Job, JobImage
+from recaption.likeness import Likeness, Vector
 from recaption.parts import Answer, Judged, Outcome, PreparedSample
 from recaption.prompts import CLAIM, FUSE, VERSION, PromptSet
 from recaption.safeguards import kept
@@ -24,6 +27,8 @@ from recaption.safeguards.harm import personal_data
 from recaption.safeguards.policy import Action, action_for, prune
 from recaption.safeguards.verdict import Asked, Verdict
 from recaption.sample import Caption, Reason, Rejection, Request, Stage
+
+log = logging.getLogger(__name__)
 
 YES_OR_NO = ("Yes", "No")
 _QUESTIONS = 64  # of one image; claims beyond are not asked
@@ -39,6 +44,7 @@ class Guard:
     recipe: Recipe
     prompts: PromptSet
     answer: AnswerJob
+    likeness: Likeness | None = None
 
     async def review(
         self,
@@ -75,6 +81,7 @@ class _Inquiry:
     sample: PreparedSample
     image: JobImage
     asked_claims: dict[str, asyncio.Future[float | None]] = field(default_factory=dict)
+    vector: asyncio.Future[Vector] | None = None
 
     async def settle(self, request: Request, index: int, caption: Caption) -> Judged:
         """Judge one caption, and try to mend it."""
@@ -143,15 +150,32 @@ class _Inquiry:
         )
         verdicts = safeguards.examine(caption, asked)
         action, _ = action_for(verdicts, self.guard.recipe.safeguards)
-        is_english = asked.language == "English"
-        if (
-            not self.guard.recipe.safeguards.claims
-            or not is_english
-            or action in (Action.REPAIR, Action.REJECT)
-        ):
+        if action in (Action.REPAIR, Action.REJECT):
+            return verdicts, frozenset()
+        if self.guard.likeness is not None:
+            verdicts += (await self._check_likeness(caption.text, self.guard.likeness),)
+        if not self.guard.recipe.safeguards.claims or asked.language != "English":
             return verdicts, frozenset()
         verdict, doubted = await self._check_claims(caption.text)
         return (*verdicts, verdict), doubted
+
+    async def _check_likeness(self, text: str, likeness: Likeness) -> Verdict:
+        """Hold the caption against the image; the verdict's score is their cosine.
+
+        Where the model fails, the verdict says so and has no score.
+        """
+        try:
+            if self.vector is None:
+                self.vector = asyncio.ensure_future(likeness.of_image(self.image.rgb))
+            cosine = await likeness.of_caption(text, await self.vector)
+        except Exception as e:  # out of the card's memory, an image it cannot take
+            log.warning("%s: no likeness: %s", self.sample.sample.sample_id, e)
+            return Verdict("clip.likeness", message=f"not to be had: {type(e).__name__}")
+        least = self.guard.recipe.safeguards.clip.least
+        if cosine >= least:
+            return Verdict("clip.likeness", score=cosine)
+        message = f"cosine {cosine:.3f}, at least {least:g} is wanted"
+        return Verdict("clip.likeness", Reason.UNLIKE_IMAGE, message, cosine)
 
     async def _check_claims(self, text: str) -> tuple[Verdict, frozenset[int]]:
         """Ask for each claim; the verdict's score is the lowest chance of yes."""

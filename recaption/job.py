@@ -52,6 +52,10 @@ def resolve_job(recipe: Recipe) -> Job:
         echo_args(recipe.engine)
     check_tables(recipe.source)
     open_reader(recipe.source)  # what is wrong with a table shows before the run
+    _check_similarity("attributes", recipe.attributes.model, recipe.attributes.revision)
+    _check_similarity(
+        "safeguards.clip", recipe.safeguards.clip.model, recipe.safeguards.clip.revision
+    )
     model = model_hash(recipe.engine)
     print_of = fingerprint(recipe, f"{prompts.digest} {safeguards.digest()}", model)
     root, shards = list_source(recipe.source)
@@ -67,6 +71,16 @@ def resolve_job(recipe: Recipe) -> Job:
         run_id=_run_id(),
     )
     return Job(recipe, tuple(shards), Preparer(recipe, prompts, dataset), made_by, root)
+
+
+def _check_similarity(section: str, model: str, revision: str) -> None:
+    if model:
+        from recaption.similarity import check_model
+
+        try:
+            check_model(model, revision)
+        except ValueError as e:
+            raise RecipeError(f"{section}.model: {e}") from e
 
 
 def list_source(source: SourceConfig) -> tuple[str, list[Shard]]:

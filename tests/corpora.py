@@ -20,6 +20,7 @@ from recaption.engines.base import Job as EngineJob
 from recaption.engines.driver import EngineDriver
 from recaption.guard import Guard
 from recaption.job import Job, open_job
+from recaption.likeness import Likeness
 from recaption.parts import (
     CaptionedPart,
     CaptionedSample,
@@ -135,7 +136,8 @@ async def caption_part(
         return engine if answer is None else _Scripted(engine, answer)
 
     driver = EngineDriver(job.recipe.engine, boot)
-    guard = Guard(job.recipe, job.preparer.prompts, driver.answer)
+    likeness = Likeness.load(job.recipe.safeguards.clip)
+    guard = Guard(job.recipe, job.preparer.prompts, driver.answer, likeness)
     info = await driver.start()
     samples = [await _review(driver, guard, s, is_whole=part.is_whole) for s in part.samples]
     await driver.close()

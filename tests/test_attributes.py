@@ -13,9 +13,9 @@ from recaption.attributes import AttributeFinder, AttributeStage
 from recaption.config import AttributesConfig, RecipeError, apply_overrides, parse_recipe
 from recaption.parts import PreparedPart
 from recaption.sample import HintKind
-from recaption.similarity import Similarity
 from tests.corpora import jpeg, write_tar
 from tests.corpus.build import open_only
+from tests.two_towers import KINDS, write_checkpoint
 
 DESCRIPTIONS = ["red", "blue", "green", "large"]
 LANIT = AttributesConfig(
@@ -80,67 +80,11 @@ def test_a_wrong_recipe_is_refused(override: str, message: str) -> None:
         parse_recipe(apply_overrides(base, [override]))
 
 
-@pytest.fixture(scope="module", params=["clip", "siglip"])
+@pytest.fixture(scope="module", params=KINDS)
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A two-tower checkpoint of the real architecture, as transformers saves it."""
-    import torch
-    import transformers as tf
-
-    from recaption.engines.random_model import _tokenizer
-
     folder = tmp_path_factory.mktemp(request.param)
-    tokenizer = _tokenizer()
-    tokenizer.model_max_length = 32
-    text = {
-        "vocab_size": len(tokenizer),
-        "max_position_embeddings": 32,
-        "eos_token_id": tokenizer.eos_token_id,
-        "bos_token_id": 1,
-        "pad_token_id": 0,
-    }
-    small = {
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "projection_dim": 16,
-    }
-    vision = small | {"image_size": 32, "patch_size": 8}
-    torch.manual_seed(0)
-    if request.param == "clip":
-        config = tf.CLIPConfig(text_config=text | small, vision_config=vision, projection_dim=16)
-        model: Any = tf.CLIPModel(config)
-        sized = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
-        images = tf.CLIPImageProcessor(**sized)
-        processor: Any = tf.CLIPProcessor(images, tokenizer)
-    else:
-        siglip = tf.SiglipConfig(
-            text_config=text | small | {"projection_size": 32}, vision_config=vision
-        )
-        model = tf.SiglipModel(siglip)
-        images = tf.SiglipImageProcessor(size={"height": 32, "width": 32})
-        processor = tf.SiglipProcessor(images, tokenizer)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
+    write_checkpoint(folder, request.param)
     return folder
-
-
-def test_real_towers_give_unit_vectors_that_agree_with_the_model(checkpoint: Path) -> None:
-    similarity = Similarity(str(checkpoint))
-    images = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue")]
-    seen, told = similarity.of_images(images), similarity.of_texts(["a red thing", "a thing"])
-    for vectors in (seen, told):
-        assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    alone = np.concatenate([similarity.of_images([image]) for image in images])
-    assert np.allclose(seen, alone, atol=1e-5), "an image's vector does not depend on its batch"
-    assert not np.allclose(seen[0], seen[1])
-
-
-def test_a_model_without_two_towers_is_refused() -> None:
-    from recaption.engines.random_model import random_checkpoint
-
-    with pytest.raises(ValueError, match="expected a model of images and texts"):
-        Similarity(str(random_checkpoint("random:tiny")))
 
 
 def test_the_stage_writes_the_prompts_again(checkpoint: Path, tmp_path: Path) -> None:

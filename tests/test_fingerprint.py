@@ -94,12 +94,28 @@ INDIFFERENT = [
     "engine.args.tensor_parallel_size=4",
     "engine.args.gpu_memory_utilization=0.5",
     "engine.args.enforce_eager=true",
+    "safeguards.clip.least=0.3",  # the gate is off without a model
+    "safeguards.clip.device=cpu",
 ]
 
 
 @pytest.mark.parametrize("override", DECISIVE)
 def test_what_decides_a_caption_changes_it(world: Path, override: str) -> None:
     assert print_of(world, override) != print_of(world)
+
+
+def test_the_gate_of_similarity_decides_where_it_is_on() -> None:
+    def print_with(**gate: object) -> str:
+        data = {"source": {"path": "x"}, "engine": {"kind": "echo"}, "corpus": {"path": "y"}}
+        return fingerprint(parse_recipe(data | {"safeguards": {"clip": gate}}), "p", "m")
+
+    on = print_with(model="OWNER/CLIP")
+    assert on != print_with() and print_with(model="OWNER/CLIP", device="cpu") == on
+    others = {print_with(model="OWNER/CLIP", **{key: value}) for key, value in CHANGED_GATE}
+    assert len(others | {on}) == len(CHANGED_GATE) + 1
+
+
+CHANGED_GATE: list[tuple[str, object]] = [("least", 0.3), ("revision", "v2")]
 
 
 def test_two_decisive_changes_never_agree(world: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from recaption.config import apply_overrides, parse_recipe
@@ -14,9 +16,14 @@ from recaption.decode import PreparedImage
 from recaption.engines.base import Job, JobImage
 from recaption.engines.choices import weigh
 from recaption.guard import Guard
+from recaption.likeness import Likeness
 from recaption.parts import Answer, Judged, Outcome, PreparedSample
 from recaption.prompts import load_prompts
+from recaption.safeguards.claims import sentences_of
+from recaption.safeguards.verdict import Verdict
 from recaption.sample import Caption, Hints, Reason, Rejection, Request, Sample, Stage
+from recaption.similarity import Similarity
+from tests.corpora import jpeg
 
 Writer = Callable[[Request], str]
 GOOD = "A brown dog lies on a red sofa."
@@ -54,6 +61,7 @@ def review(
     hints: Hints | None = None,
     style: str = "dense",
     is_whole: bool = True,
+    likeness: Likeness | None = None,
     **safeguards: Any,
 ) -> tuple[Judged, ...]:
     overrides = [f"safeguards.{name}={value}" for name, value in safeguards.items()]
@@ -64,9 +72,9 @@ def review(
         Sample("s/1", "1", 0, None), shown, shown, PreparedImage(b"", 4, 3, 8, 6, "JPEG", "0")
     )
     request = Request(style, "Describe it.", f"{style}@v1", "h", len(captions), 1)
-    guard = Guard(recipe, load_prompts([style]), engine.answer)
+    guard = Guard(recipe, load_prompts([style]), engine.answer, likeness)
     answers = [Answer(request, captions)]
-    reviewed = asyncio.run(guard.review(sample, JobImage(b"", "0"), answers, is_whole))
+    reviewed = asyncio.run(guard.review(sample, JobImage(jpeg(), "0"), answers, is_whole))
     return reviewed[0].judged
 
 
@@ -221,3 +229,57 @@ def test_an_image_with_no_caption_left_falls_back(
     else:
         assert first.outcome is Outcome.FALLBACK and first.caption.text == text
         assert first.request.template == "fallback@v1" and first.rejection is None
+
+
+class Eyes:
+    """A similarity model for which only texts with a dog are like an image."""
+
+    def __init__(self) -> None:
+        self.images = 0
+
+    def of_images(self, images: Sequence[object]) -> npt.NDArray[np.float32]:
+        self.images += len(images)
+        return np.ones((len(images), 1), np.float32)
+
+    def of_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        if any("crash" in text for text in texts):
+            raise RuntimeError("out of memory")
+        return np.array([[0.3 if "dog" in text else 0.1] for text in texts], np.float32)
+
+    def pieces(self, text: str) -> list[str]:
+        return sentences_of(text)
+
+
+def likeness_of(judged: Judged) -> Verdict:
+    return next(verdict for verdict in judged.verdicts if verdict.check == "clip.likeness")
+
+
+def test_a_caption_unlike_its_image_is_asked_again() -> None:
+    engine, eyes = Engine(), Eyes()
+    gate = Likeness(cast(Similarity, eyes))
+    good, mended = review(engine, caption(GOOD), caption("A cat on a mat.", 2), likeness=gate)
+    assert good.outcome is Outcome.ACCEPTED and likeness_of(good).score == pytest.approx(0.3)
+    assert mended.outcome is Outcome.REPAIRED and mended.caption.text == GOOD
+    assert len(engine.asked) == 1 and eyes.images == 1, "the image is looked at once"
+
+
+def test_a_caption_is_as_like_as_its_least_like_piece() -> None:
+    engine = Engine(write=lambda request: "A dog. A cat on a mat.")
+    gate = Likeness(cast(Similarity, Eyes()))
+    (judged,) = review(engine, caption("A dog. A cat on a mat."), likeness=gate)
+    assert judged.rejection is not None and judged.rejection.reason is Reason.UNLIKE_IMAGE
+    assert judged.rejection.message == "cosine 0.100, at least 0.2 is wanted"
+    told = {"actions.unlike_image": "accept", "clip.least": 0.25}
+    (flagged,) = review(engine, caption("A dog. A cat on a mat."), likeness=gate, **told)
+    assert flagged.outcome is Outcome.ACCEPTED
+    assert likeness_of(flagged).reason is Reason.UNLIKE_IMAGE
+
+
+def test_a_gate_that_fails_says_so() -> None:
+    (judged,) = review(
+        Engine(),
+        caption("A crash on the old road by the river."),
+        likeness=Likeness(cast(Similarity, Eyes())),
+    )
+    assert judged.outcome is Outcome.ACCEPTED
+    assert likeness_of(judged) == Verdict("clip.likeness", message="not to be had: RuntimeError")

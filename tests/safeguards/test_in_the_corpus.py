@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from pathlib import Path
 
+import pytest
+from PIL import Image
+
+from recaption.config import RecipeError
 from recaption.corpus.reader import CorpusReader
 from recaption.engines.base import Job
 from recaption.sample import Caption, Reason
+from recaption.similarity import Similarity
 from tests.corpora import jpeg, make_corpus, write_tar
+from tests.two_towers import write_checkpoint
 
 TEXTS = {
     "fine": "A red field lies beside a blue one.",
@@ -18,6 +25,19 @@ TEXTS = {
     "sorry": "I'm sorry, but I can't help with that.",
     "zebra": "A red field lies on the left. There is a zebra on it.",
 }
+
+
+PICTURES = {
+    "fine": Image.new("RGB", (64, 48), "red"),
+    "zebra": Image.effect_noise((48, 64), 90).convert("RGB"),
+}
+
+
+def png(name: str) -> bytes:
+    """Encode a picture without loss."""
+    out = io.BytesIO()
+    PICTURES[name].save(out, "PNG")
+    return out.getvalue()
 
 
 def write(job: Job) -> list[Caption]:
@@ -72,3 +92,23 @@ def test_a_reject_names_the_reason(tmp_path: Path) -> None:
     )
     (record,) = job.ledger.records()
     assert record.rejects == {Reason.REFUSAL: 1} and record.captioned == 0
+
+
+def test_the_likeness_of_each_caption_to_its_image_is_in_the_corpus(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "clip", "clip")
+    similarity = Similarity(str(tmp_path / "clip"))
+    photos, names = tmp_path / "photos", ("fine", "zebra")
+    write_tar(photos / "00000.tar", [(f"{name}.png", png(name)) for name in names])
+    gate = [f"safeguards.clip.model={tmp_path}/clip", "safeguards.clip.least=-1"]
+    make_corpus(tmp_path / "corpus", photos, "caption.styles=[dense]", *gate, answer=write)
+    for row in CorpusReader(str(tmp_path / "corpus")).captions().to_pylist():
+        (told,) = (v["score"] for v in row["verdicts"] if v["check"] == "clip.likeness")
+        (image,) = similarity.of_images([PICTURES[row["key"]]])
+        pieces = similarity.of_texts(similarity.pieces(row["caption"]))
+        assert told == pytest.approx(float((pieces @ image).min()), abs=1e-4)
+
+
+def test_a_gate_without_a_model_is_refused_before_the_run(tmp_path: Path) -> None:
+    write_tar(tmp_path / "photos" / "00000.tar", [("fine.jpg", jpeg())])
+    with pytest.raises(RecipeError, match=r"^safeguards\.clip\.model: nowhere/clip: no model"):
+        make_corpus(tmp_path / "c", tmp_path / "photos", "safeguards.clip.model=nowhere/clip")
