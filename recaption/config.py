@@ -112,8 +112,15 @@ class CaptionConfig(Section):
     language: str = Field(
         default="English", min_length=1, description="what the captions are written in"
     )
+    subject: str = Field(
+        default="",
+        description="what the images are of, where templates tell it apart: species, scene, street,"
+        " blurred",
+    )
     templates: str = Field(
-        default="", description="folder of STYLE.j2 files that add to or replace the built-in ones"
+        default="",
+        description="folder of STYLE.j2 or STYLE.SUBJECT.j2 files that add to or replace the"
+        " built-in ones",
     )
 
     @field_validator("styles")
@@ -391,7 +398,7 @@ def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
     Not in it: what only moves or speeds the work (paths, replicas, batch sizes). 16 hex digits.
     """
     args = {k: v for k, v in recipe.engine.args.items() if k not in _RATE_ONLY}
-    asked = recipe.caption.model_dump(exclude={"templates"})
+    asked = recipe.caption.model_dump(exclude={"templates", "subject"})  # `prompts_hash` tells them
     for young in ("language", "clean_alt_text"):
         if asked[young] == getattr(CaptionConfig(), young):
             del asked[young]  # younger than the first corpora, whose fingerprints stay

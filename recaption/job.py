@@ -47,7 +47,7 @@ def resolve_job(recipe: Recipe) -> Job:
     Raises RecipeError or StorageError.
     """
     caption = recipe.caption
-    prompts = load_prompts(caption.styles, caption.templates, caption.language)
+    prompts = load_prompts(caption.styles, caption.templates, caption.language, caption.subject)
     if recipe.engine.kind == "echo":
         echo_args(recipe.engine)
     check_tables(recipe.source)

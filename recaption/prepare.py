@@ -122,7 +122,7 @@ class Preparer:
             Request(
                 style=style,
                 prompt=self.prompts.render(style, shown),
-                template=f"{style}@{VERSION}",
+                template=f"{self.prompts.template_of(style)}@{VERSION}",
                 template_hash=self.prompts.hashes[style],
                 n=caption.samples,
                 seed=self._seed(sample_id, style, region),

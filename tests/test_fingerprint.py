@@ -63,6 +63,7 @@ DECISIVE = [
     "caption.styles=[short]",
     "caption.samples=2",
     "caption.language=German",
+    "caption.subject=street",
     "caption.use_alt_text=false",
     "caption.use_class_names=false",
     "source.alt_text_column=title",

@@ -61,7 +61,7 @@ def crop_job(entries: CorpusEntries, run_id: str) -> CropJob:
     recipe = parse_recipe(made.model_dump() | changes, "recaption.engine")
     caption = recipe.caption
     model = model_hash(recipe.engine)
-    prompts = load_prompts(caption.styles, caption.templates, caption.language)
+    prompts = load_prompts(caption.styles, caption.templates, caption.language, caption.subject)
     now = fingerprint(recipe, f"{prompts.digest} {safeguards.digest()}", model)
     if now != entries.fingerprint:
         raise RecipeError(

@@ -1,5 +1,8 @@
 """Prompts: versioned jinja2 templates, one per style, and what makes hints safe to show.
 
+A style may have templates of its own for images of one subject, STYLE.SUBJECT.j2: what is to be
+said of a plant is not what is to be said of a street.
+
 The text goes behind the image, so that all prompts of an image share its prefix. Hints are data:
 each stands in a fence that nothing inside it can close, see `fence_safe`.
 """
@@ -105,6 +108,8 @@ class PromptSet:
     """Templates by name, those that others include (their names start with _) among them."""
     language: str = "English"
     """What the captions are to be written in."""
+    subject: str = ""
+    """What the images are of; a style without templates for it has its general one."""
 
     @cached_property
     def _environment(self) -> jinja2.Environment:
@@ -119,12 +124,19 @@ class PromptSet:
     @cached_property
     def hashes(self) -> dict[str, str]:
         """The hash of each style's template, with all that it includes."""
-        return {s: keyed.hexdigest("template", *self._reach(s)) for s in self.styles}
+        return {
+            s: keyed.hexdigest("template", *self._reach(self.template_of(s))) for s in self.styles
+        }
 
-    def _reach(self, style: str) -> list[tuple[str, str]]:
-        """Return the templates, by name, that a style's may include; all if it computes a name."""
+    def template_of(self, style: str) -> str:
+        """Return the name of a style's template."""
+        special = f"{style}.{self.subject}"
+        return special if special in self.sources else style
+
+    def _reach(self, template: str) -> list[tuple[str, str]]:
+        """Return the templates, by name, that one may include; all if it computes a name."""
         found: dict[str, str] = {}
-        wanted = [style]
+        wanted = [template]
         while wanted:
             name = wanted.pop()
             if name in found or name not in self.sources:
@@ -139,7 +151,8 @@ class PromptSet:
         return sorted(found.items())
 
     def __getstate__(self) -> dict[str, object]:
-        return {"styles": self.styles, "sources": self.sources, "language": self.language}
+        kept = ("styles", "sources", "language", "subject")
+        return {name: getattr(self, name) for name in kept}
 
     @property
     def digest(self) -> str:
@@ -149,7 +162,7 @@ class PromptSet:
     def render(self, style: str, hints: Hints) -> str:
         """Return the prompt of a style for an image with these hints."""
         shown = fenced(hints)
-        text = self._environment.get_template(f"{style}.j2").render(
+        text = self._environment.get_template(f"{self.template_of(style)}.j2").render(
             alt_text=shown.alt_text,
             class_names=list(shown.class_names),
             language=self.language,
@@ -180,17 +193,25 @@ def built_in() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def load_prompts(styles: list[str], folder: str = "", language: str = "English") -> PromptSet:
+def load_prompts(
+    styles: list[str], folder: str = "", language: str = "English", subject: str = ""
+) -> PromptSet:
     """Return the templates of `styles`. Raises RecipeError for one that does not exist."""
     known = built_in() | (_read_folder(Path(folder).expanduser()) if folder else {})
-    choices = [name for name in known if not name.startswith("_")]
+    choices = [name for name in known if not name.startswith("_") and "." not in name]
     for style in styles:
         if style not in choices:
             close = nearest(style, choices)
             raise RecipeError(
                 f"caption.styles: no style {style!r}{close} (styles: {', '.join(choices)})"
             )
-    prompts = PromptSet(tuple(styles), known, language)
+    subjects = sorted({end for name in known if (end := name.partition(".")[2])})
+    if subject and subject not in subjects:
+        raise RecipeError(
+            f"caption.subject: no template is for {subject!r}{nearest(subject, subjects)}"
+            f" (subjects: {', '.join(subjects)})"
+        )
+    prompts = PromptSet(tuple(styles), known, language, subject)
     _check(prompts)
     return prompts
 
@@ -214,6 +235,7 @@ def _read_folder(folder: Path) -> dict[str, str]:
 def _check(prompts: PromptSet) -> None:
     """Render each template with and without hints: what is wrong with it shows before the run."""
     for style in prompts.styles:
+        file = f"{prompts.template_of(style)}.j2"
         others = tuple(Hint(kind, "c") for kind in sorted(SHOWN_KINDS))
         for hints in (Hints(), Hints(alt_text="a", class_names=("b",), others=others)):
             try:
@@ -221,6 +243,6 @@ def _check(prompts: PromptSet) -> None:
             except Exception as e:  # a template can raise anything
                 line = f" line {e.lineno}" if isinstance(e, jinja2.TemplateSyntaxError) else ""
                 what = f"{type(e).__name__}: {' '.join(str(e).split())}"
-                raise RecipeError(f"caption.templates: {style}.j2{line}: {what}") from e
+                raise RecipeError(f"caption.templates: {file}{line}: {what}") from e
             if not text:
-                raise RecipeError(f"caption.templates: {style}.j2: the prompt comes out empty")
+                raise RecipeError(f"caption.templates: {file}: the prompt comes out empty")

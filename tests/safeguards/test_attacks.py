@@ -16,7 +16,7 @@ from recaption.prompts import PromptSet, built_in, fenced, load_prompts
 from recaption.sample import SHOWN_KINDS, Hint, Hints
 from tests.safeguards.attacks import ATTACKS, LANGUAGES, Attack
 
-STYLES = [name for name in built_in() if not name.startswith("_")]
+STYLES = [name for name in built_in() if not name.startswith("_") and "." not in name]
 KINDS = ("alt_text", "class", *sorted(SHOWN_KINDS))
 TAGS = {"alt_text": "alt", "class": "class", "absent": "absent", "context": "context"}
 HARMLESS = "harmless"
