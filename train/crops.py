@@ -7,6 +7,10 @@ serves every later epoch and every later run on the corpus; what a larger set ad
 measured by that one number. That all images use their crop of the same number in an epoch costs
 nothing, since the crops themselves are drawn apart; and it makes the crops of a part in an epoch
 one unit of work for the captioner.
+
+A share of the crops are halves: they have the shape of half a picture and are shown beside the half
+of another image, each under its caption (`train/layouts.py`). In the manner of CutMix (Yun et al.
+2019, arXiv:1905.04899), but nothing covers anything, so that both captions stay true.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from __future__ import annotations
 import math
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import Field, model_validator
 
@@ -28,13 +32,17 @@ _DIGITS = 3
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A part of an image in shares of its width and height, cut out first, flipped then."""
+    """A part of an image in shares of its width and height, cut out first, flipped then.
+
+    `is_half`: it has the shape of half a picture.
+    """
 
     x0: float = 0.0
     y0: float = 0.0
     x1: float = 1.0
     y1: float = 1.0
     is_flipped: bool = False
+    is_half: bool = False
 
     def __post_init__(self) -> None:
         if not (0 <= self.x0 < self.x1 <= 1 and 0 <= self.y0 < self.y1 <= 1):
@@ -97,6 +105,12 @@ class CropConfig(Section):
         default=4 / 3, ge=1, description="aspect ratio of a crop in pixels, at most, and 1 / it"
     )
     flip: float = Field(default=0.0, ge=0, le=1, description="share of crops that are mirrored")
+    halves: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of crops shown beside one of another image, under both captions",
+    )
     keeps_caption: float = Field(
         default=0.9, ge=0, le=1, description="a crop of at least this area keeps its caption"
     )
@@ -109,6 +123,10 @@ class CropConfig(Section):
             )
         return self
 
+    def decisive(self) -> str:
+        """Tell all that decides which crops are drawn; what is younger only where it is set."""
+        return self.model_dump_json(exclude=set() if self.halves else {"halves"})
+
     def is_new(self, crop: Crop) -> bool:
         """Whether a crop shows so little of its image that it needs a caption of its own."""
         return crop.area < self.keeps_caption
@@ -117,6 +135,11 @@ class CropConfig(Section):
 def turn_of(config: CropConfig, epoch: int) -> int:
     """Return the number of the crop that an epoch uses: each once before any comes again."""
     return epoch % config.per_image
+
+
+def is_stacked(seed: int, index: int) -> bool:
+    """Whether halves among the crops of this number stand above each other, not side by side."""
+    return keyed.integer("stacked", seed, index) % 2 == 1
 
 
 def draw_crop(config: CropConfig, *, seed: int, epoch: int, sample_id: str, aspect: float) -> Crop:
@@ -134,6 +157,8 @@ def crop_of(config: CropConfig, seed: int, sample_id: str, index: int, aspect: f
     is_flipped, is_whole = rng.random() < config.flip, rng.random() < config.whole
     if is_whole:
         return Crop(is_flipped=is_flipped)
+    if config.halves and rng.random() < config.halves:
+        return _half(config, rng, 2.0 if is_stacked(seed, index) else 0.5, aspect, is_flipped)
     stretch = math.log(config.most_stretch)
     for _ in range(10):
         area = rng.uniform(config.least_area, config.most_area)
@@ -142,8 +167,22 @@ def crop_of(config: CropConfig, seed: int, sample_id: str, index: int, aspect: f
         if width <= 1 and height <= 1:
             return _placed(width, height, rng.random(), rng.random(), is_flipped)
     ratio = min(max(aspect, 1 / config.most_stretch), config.most_stretch)
-    width, height = min(1.0, ratio / aspect), min(1.0, aspect / ratio)
-    return _placed(width, height, 0.5, 0.5, is_flipped)
+    return _placed(*_largest(ratio, aspect), 0.5, 0.5, is_flipped)
+
+
+def _half(
+    config: CropConfig, rng: random.Random, ratio: float, aspect: float, is_flipped: bool
+) -> Crop:
+    """Return a crop of exactly this ratio; its area is a share of the largest such one."""
+    scale = math.sqrt(rng.uniform(config.least_area, config.most_area))
+    width, height = (scale * side for side in _largest(ratio, aspect))
+    crop = _placed(width, height, rng.random(), rng.random(), is_flipped)
+    return replace(crop, is_half=True)
+
+
+def _largest(ratio: float, aspect: float) -> tuple[float, float]:
+    """Return width and height, as shares, of an image's largest crop of a ratio."""
+    return min(1.0, ratio / aspect), min(1.0, aspect / ratio)
 
 
 def _placed(width: float, height: float, x: float, y: float, is_flipped: bool) -> Crop:

@@ -31,6 +31,8 @@ class Outcome(StrEnum):
     """A crop under the whole image's caption, which may name what is not in it."""
     WHOLE = "whole"
     """The whole image in place of a crop that has no caption."""
+    HALVES = "halves"
+    """Halves of two images under a caption of each."""
 
 
 Regions = Mapping[str, tuple[CaptionOption, ...]]
@@ -50,12 +52,22 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Second:
+    """The image that stands at the right or below, and the half that is shown of it."""
+
+    entry: Entry
+    crop: Crop
+    is_below: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
-    """What is shown of an image, and the text that it is trained on."""
+    """What is shown of an image, and the text that it is trained on; `second`: beside what."""
 
     crop: Crop
     choice: Choice
     outcome: Outcome
+    second: Second | None = None
 
 
 def make_entry(
@@ -106,6 +118,13 @@ def make_pair(entry: Entry, recipe: TrainRecipe, *, epoch: int, progress: float)
     if own:
         return Pair(crop, text_of(Texts(own)), Outcome.OWN)
     return _without_caption(crop, replace(entry, regions=regions), recipe.recaption, text_of)
+
+
+def make_whole(entry: Entry, recipe: TrainRecipe, *, epoch: int, progress: float) -> Pair:
+    """Return the pair of the whole image, in place of what cannot be shown."""
+    key = {"seed": recipe.seed, "epoch": epoch, "sample_id": entry.sample_id}
+    text = choose(entry.texts, recipe.rotation, **key, progress=progress)  # type: ignore[arg-type]
+    return Pair(FULL, text, Outcome.WHOLE)
 
 
 def _sure(regions: Regions, least: float | None) -> Regions:
@@ -163,7 +182,7 @@ def unit_of(recipe: TrainRecipe, epoch: int) -> str:
 
     It tells all that decides the crops and the styles asked; another epoch may have the same.
     """
-    crops = recipe.crops.model_dump_json()
+    crops = recipe.crops.decisive()
     asked = recipe.recaption
     styles = sorted(asked.styles or recipe.data.styles)
     name = keyed.hexdigest("crops", recipe.seed, crops, asked.hints, *styles, length=12)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Protocol
 
@@ -18,11 +18,13 @@ from recaption.sample import Part
 from recaption.storage import StorageError
 from train.batch import Batch
 from train.config import TrainRecipe
+from train.crops import is_stacked, turn_of
 from train.family import TextTokenizer
+from train.layouts import lay_out
 from train.order import Order, Window
 from train.pace import steps_in_all
-from train.pairs import Entry, Pair, make_pair
-from train.pixels import square
+from train.pairs import Entry, Pair, make_pair, make_whole
+from train.pixels import fit, halves
 
 Rows = dict[str, Any]
 """Columns of equal length: see `Loader.rows`."""
@@ -53,13 +55,22 @@ class Loader:
         for stretch in window.stretches:
             kept = kept_entries(self.entries.read(stretch.part, window.epoch), stretch.part, self)
             entries += kept[stretch.first : stretch.last]
-        order = window.order(self.recipe.seed)
+        order = replace(window, skip=0).order(self.recipe.seed)
         total = steps_in_all(self.recipe)
         step = self.order.first_step(window)
-        for place, index in enumerate(order, start=window.skip):
+
+        def show(place: int, make: Callable[..., Pair]) -> Pair:
             progress = min(1.0, (step + place // self.order.share) / total)
-            entry = entries[index]
-            yield entry, make_pair(entry, self.recipe, epoch=window.epoch, progress=progress)
+            return make(entries[order[place]], self.recipe, epoch=window.epoch, progress=progress)
+
+        crops, epoch = self.recipe.crops, window.epoch
+        if not crops.halves:
+            for place in range(window.skip, len(order)):
+                yield entries[order[place]], show(place, make_pair)
+            return
+        rows = [(entries[index], show(place, make_pair)) for place, index in enumerate(order)]
+        stacked = is_stacked(self.recipe.seed, turn_of(crops, epoch))
+        yield from lay_out(rows, stacked, lambda place: show(place, make_whole))[window.skip :]
 
     def rows(self, window: Window) -> Rows:
         """Return a window's training rows as columns: those of `rows_of`, and `lane` (n,)."""
@@ -105,8 +116,11 @@ def load_in_thread(loader: Loader, windows: Iterator[Window]) -> Iterator[Rows]:
 
 
 def _pixels(entry: Entry, pair: Pair, size: int) -> Any:
+    first, second = (entry.image, pair.crop), pair.second
     try:
-        return square(entry.image, pair.crop, size)
+        if second is None:
+            return fit(*first, size, size)
+        return halves(first, (second.entry.image, second.crop), second.is_below, size)
     except DecodeError as e:
         raise StorageError(f"{entry.sample_id}: the image cannot be read any more: {e}") from e
 
