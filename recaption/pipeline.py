@@ -98,7 +98,8 @@ def _run(
     first = tasks()
     if first:
         with runtime.session():
-            engines = runtime.plan_engines(job.recipe.engine, job.recipe.run.read_cpus)
+            beside = runtime.Share(cpus=job.recipe.run.read_cpus + runtime.WRITE_CPUS)
+            engines = runtime.plan_engines(job.recipe.engine, beside)
             coordinator = start_coordinator(engines.replicas)
             with progress.watching(job, tally, coordinator):
                 try:

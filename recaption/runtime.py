@@ -45,17 +45,30 @@ class EnginePlan:
         return replace(self, replicas=max(1, self.replicas - lost))
 
 
-def plan_engines(config: EngineConfig, read_cpus: float) -> EnginePlan:
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What runs beside the engines reserves, and the keys of a recipe that would make it less."""
+
+    cpus: float
+    gpus: float = 0.0
+    keys: str = "run.read_cpus"
+
+
+def plan_engines(config: EngineConfig, beside: Share) -> EnginePlan:
     """Fit a recipe's engines into the cluster. Raises RecipeError where they do not fit."""
-    total = float(ray.cluster_resources().get("GPU", 0))
+    has = float(ray.cluster_resources().get("GPU", 0))
+    total = max(0.0, has - beside.gpus)
+    there = f"the cluster has {has:g}" + (
+        f", of which {beside.gpus:g} are not for engines ({beside.keys})" if beside.gpus else ""
+    )
     if config.num_gpus == "auto":
         tensor_parallel = int(config.args.get("tensor_parallel_size", 1))
-        gpus = float(tensor_parallel) if config.kind == "vllm" and total else 0.0
+        gpus = float(tensor_parallel) if config.kind == "vllm" and has else 0.0
     else:
         gpus = config.num_gpus
     if gpus > total:
         raise RecipeError(
-            f"engine.num_gpus: an engine needs {gpus:g} GPUs, the cluster has {total:g}; set"
+            f"engine.num_gpus: an engine needs {gpus:g} GPUs, {there}; set"
             " engine.num_gpus or tensor_parallel_size lower, or add nodes"
         )
     if config.replicas == "auto":
@@ -64,20 +77,21 @@ def plan_engines(config: EngineConfig, read_cpus: float) -> EnginePlan:
         replicas = config.replicas
     if gpus and replicas * gpus > total:
         raise RecipeError(
-            f"engine.replicas: {replicas} engines of {gpus:g} GPUs need {replicas * gpus:g}, the"
-            f" cluster has {total:g}; set engine.replicas=auto"
+            f"engine.replicas: {replicas} engines of {gpus:g} GPUs need {replicas * gpus:g},"
+            f" {there}; set engine.replicas=auto"
         )
-    _check_cpus(replicas * config.num_cpus + read_cpus + WRITE_CPUS)
+    _check_cpus(replicas * config.num_cpus, beside)
     return EnginePlan(replicas, gpus, config.num_cpus)
 
 
-def _check_cpus(needed: float) -> None:
+def _check_cpus(needed: float, beside: Share) -> None:
     """Raise where a run would wait for ever for a CPU."""
     there = float(ray.cluster_resources().get("CPU", 0))
-    if needed > there:
+    if needed + beside.cpus > there:
         raise RecipeError(
-            f"the cluster has {there:g} CPUs, engines, a reader and a writer need {needed:g}; set"
-            " engine.num_cpus, engine.replicas or run.read_cpus lower, or add nodes"
+            f"the cluster has {there:g} CPUs, the engines need {needed:g} and what runs beside them"
+            f" {beside.cpus:g}; set engine.num_cpus, engine.replicas or {beside.keys} lower, or add"
+            " nodes"
         )
 
 

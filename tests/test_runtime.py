@@ -12,6 +12,7 @@ import pytest
 import ray
 
 from recaption import runtime
+from recaption.config import EngineConfig, RecipeError
 
 
 def handle(*_: object) -> None:
@@ -71,3 +72,46 @@ def test_a_session_in_a_thread_leaves_signals_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [handle] and signal.getsignal(signal.SIGTERM) is handle
+
+
+PLANS = [
+    # engines, GPUs of one, cluster's GPUs, training's GPUs -> engines
+    ("auto", "auto", 8, 0, 8),
+    ("auto", "auto", 8, 2, 6),
+    ("auto", 0.5, 2, 1, 2),
+    (3, 1, 4, 1, 3),
+    ("auto", "auto", 0, 0, 1),
+]
+
+
+@pytest.mark.parametrize(("replicas", "each", "has", "training", "engines"), PLANS)
+def test_engines_take_the_gpus_that_training_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+    replicas: object,
+    each: object,
+    has: float,
+    training: float,
+    engines: int,
+) -> None:
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"GPU": has, "CPU": 64})
+    config = EngineConfig.model_validate({"model": "m", "replicas": replicas, "num_gpus": each})
+    plan = runtime.plan_engines(config, runtime.Share(8, training, "compute.workers"))
+    assert plan.replicas == engines and plan.num_gpus * engines + training <= has
+
+
+FULL = [
+    ({"num_gpus": 1}, 4, "an engine needs 1 GPUs, the cluster has 4, of which 4 are not for engin"),
+    ({}, 4, r"an engine needs 1 GPUs, the cluster has 4, of which 4 .*\(compute.workers\)"),
+    ({"replicas": 3}, 2, "3 engines of 1 GPUs need 3, the cluster has 4, of which 2 are not"),
+    ({"num_cpus": 60}, 2, "has 64 CPUs, the engines need 120 and what runs beside them 8; set"),
+]
+
+
+@pytest.mark.parametrize(("changed", "training", "message"), FULL)
+def test_engines_that_would_wait_for_ever_are_refused(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, object], training: float, message: str
+) -> None:
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"GPU": 4, "CPU": 64})
+    config = EngineConfig.model_validate({"model": "m", **changed})
+    with pytest.raises(RecipeError, match=message):
+        runtime.plan_engines(config, runtime.Share(8, training, "compute.workers"))

@@ -88,16 +88,20 @@ def crop_job(entries: CorpusEntries, run_id: str) -> CropJob:
 
 @contextlib.contextmanager
 def captioning(
-    job: CropJob, order: Order, first: int, last: int, board: BoardClient
+    job: CropJob, order: Order, first: int, last: int, board: BoardClient, beside: runtime.Share
 ) -> Iterator[None]:
-    """Caption the crops of these steps beside what runs within. Needs a Ray session."""
+    """Caption the crops of these steps beside what runs within. Needs a Ray session.
+
+    `beside` is what that reserves. Raises RecipeError where the engines do not fit in as well.
+    """
     entries = job.crops.entries
     units = units_needed(entries, order, first, last)
     if not units:
         yield
         return
     ahead = max(1, entries.recipe.recaption.ahead // entries.recipe.data.batch_size)
-    pool = CropPool(job, units, board, ahead)
+    plan = runtime.plan_engines(job.recipe.engine, beside)
+    pool = CropPool(job, units, board, ahead, plan)
     thread = threading.Thread(target=pool.run, daemon=True, name="crop captioners")
     thread.start()
     try:
@@ -116,6 +120,7 @@ class CropPool:
     units: list[Unit]
     board: BoardClient
     ahead_steps: int
+    plan: runtime.EnginePlan
     is_over: threading.Event = field(default_factory=threading.Event)
     _actors: list[Any] = field(default_factory=list)
     _flying: dict[Any, tuple[Unit, int]] = field(default_factory=dict)
@@ -124,8 +129,7 @@ class CropPool:
 
     def __post_init__(self) -> None:
         """Reserve the engines, before the trainer takes what is left."""
-        engine = self.job.recipe.engine
-        plan = runtime.plan_engines(engine, self.job.recipe.run.read_cpus)
+        engine, plan = self.job.recipe.engine, self.plan
         coordinator = start_coordinator(plan.replicas)
         captioner = ray.remote(**plan.resources(), max_restarts=_ATTEMPTS)(CropCaptioner)
         options = captioner.options(max_concurrency=engine.parts_in_flight)

@@ -38,6 +38,7 @@ from train.windows import (
 )
 
 if TYPE_CHECKING:
+    from recaption.runtime import Share
     from train.board import BoardClient
 
 
@@ -98,8 +99,11 @@ class TrainData:
         return [self._plain(group, tokenizer) for group in groups]
 
     @contextlib.contextmanager
-    def serving(self, first_step: int = 0) -> Iterator[None]:
-        """Run the captioners of crops beside what runs within, where the recipe asks for them."""
+    def serving(self, beside: Share, first_step: int = 0) -> Iterator[None]:
+        """Run the captioners of crops beside what runs within, where the recipe asks for them.
+
+        `beside` is what that reserves of the cluster.
+        """
         if not self.recipe.recaption.is_live or not isinstance(self.entries, CorpusEntries):
             yield
             return
@@ -109,7 +113,7 @@ class TrainData:
         job = crop_job(self.entries, f"train-{uuid.uuid4().hex[:8]}")
         self.board = start_board()
         self.entries = replace(self.entries, failure=self.board.failure)
-        with captioning(job, self.order, first_step, self.steps, self.board):
+        with captioning(job, self.order, first_step, self.steps, self.board, beside):
             yield
 
     def _held_out(self) -> Iterator[Entry]:

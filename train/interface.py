@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from train.batch import Batch
 from train.family import TextTokenizer
+
+if TYPE_CHECKING:
+    from recaption.runtime import Share
 
 
 class TrainData(Protocol):
@@ -28,5 +31,8 @@ class TrainData(Protocol):
     def counts(self) -> Mapping[str, int]:
         """Return what became of the captions and crops of this worker's batches so far."""
 
-    def serving(self, first_step: int = 0) -> AbstractContextManager[Any]:
-        """Within, all is there that the workers' batches need, such as captioners of crops."""
+    def serving(self, beside: Share, first_step: int = 0) -> AbstractContextManager[Any]:
+        """Within, all is there that the workers' batches need, such as captioners of crops.
+
+        `beside`: what training reserves of the cluster.
+        """

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
 from recaption.config import RecipeError
-from recaption.runtime import session
+from recaption.runtime import Share, session
 from train.config import ComputeConfig, TrainRecipe
 from train.errors import NotFiniteError, TrainingError
 from train.interface import TrainData
@@ -53,7 +53,7 @@ def run_training(recipe: TrainRecipe, console: Console, seen: int = 0) -> None:
         data: TrainData = open_data(recipe)
         notices = _start_notices()
         step = seen // recipe.data.batch_size
-        with data.serving(step), showing(console, lambda: _take(notices)):
+        with data.serving(_share(recipe), step), showing(console, lambda: _take(notices)):
             error = _fit(_Job(recipe, data, notices))
         kind, message = ray.get(notices.ending.remote())
     if kind == "recipe":
@@ -169,6 +169,16 @@ def _scaling(compute: ComputeConfig) -> ray_train.ScalingConfig:
     resources = {"CPU": compute.num_cpus, **({"GPU": gpus} if gpus else {})}
     return ray_train.ScalingConfig(
         num_workers=compute.workers, use_gpu=gpus > 0, resources_per_worker=resources
+    )
+
+
+def _share(recipe: TrainRecipe) -> Share:
+    """Return what training reserves: its workers, and a reader of their data."""
+    compute = recipe.compute
+    return Share(
+        cpus=compute.workers * compute.num_cpus + recipe.data.read_cpus,
+        gpus=compute.workers * _gpus(compute),
+        keys="compute.workers",
     )
 
 

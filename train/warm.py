@@ -7,7 +7,7 @@ import time
 from rich.console import Console
 
 from recaption.config import RecipeError
-from recaption.runtime import session
+from recaption.runtime import Share, session
 from recaption.storage import StorageError
 from train.config import TrainRecipe
 from train.corpus_entries import CorpusEntries
@@ -33,7 +33,7 @@ def caption_all_crops(recipe: TrainRecipe, console: Console) -> None:
     if not first:
         print_line(console, "all crops have their captions")
         return
-    with session(), data.serving():
+    with session(), data.serving(Share(cpus=0)):
         told = started
         while left := len(units_needed(data.entries, data.order, 0, last)):
             assert data.board is not None

@@ -45,11 +45,11 @@ def make(corpus: str, shards: str, overrides: list[str]) -> TrainRecipe:
 
 def caption_crops(data: TrainData, recipe: TrainRecipe) -> None:
     """Let the live captioners write what an epoch of each crop needs."""
-    from recaption.runtime import session
+    from recaption.runtime import Share, session
 
     live = apply_overrides(recipe.model_dump(mode="json"), ["recaption.is_live=true"])
     data = open_data(TrainRecipe.model_validate(live))
-    with session(), data.serving():
+    with session(), data.serving(Share(cpus=0)):
         assert isinstance(data.entries, CorpusEntries)
         for epoch in range(recipe.crops.per_image):
             assert data.board is not None

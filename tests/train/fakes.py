@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recaption import keyed
+from recaption.runtime import Share
 from train import noise
 from train.batch import Batch
 from train.config import TrainRecipe
@@ -153,7 +154,7 @@ class KeyedData:
         return {"whole": self._shown}
 
     @contextlib.contextmanager
-    def serving(self, first_step: int = 0) -> Iterator[None]:
+    def serving(self, beside: Share, first_step: int = 0) -> Iterator[None]:
         yield
 
     def _make(self, numbers: range, tokenizer: TextTokenizer) -> Batch:

@@ -10,11 +10,15 @@ from rich.console import Console
 
 from recaption.config import RecipeError
 from recaption.corpus.regions import RegionLedger
+from recaption.runtime import Share
 from tests.train.data import Letters, caption_crops, caption_shards, make_recipe, read_batches, seen
 from train.data import TrainData, open_data
 from train.warm import caption_all_crops
 
 LIVE = ("recaption.is_live=true", "recaption.when_missing=wait", "recaption.wait_s=120")
+
+
+TRAINING = Share(cpus=2, keys="here")
 
 
 def stream(data: TrainData, workers: int, first: int, steps: int) -> list[list[object]]:
@@ -35,7 +39,7 @@ def test_crops_are_captioned_beside_the_reading(tmp_path: Path, ray_session: Non
     job = caption_shards(tmp_path)
     recipe = make_recipe(tmp_path, *LIVE, "images=112")
     data = open_data(recipe)
-    with data.serving():
+    with data.serving(TRAINING):
         live = stream(data, 2, 0, data.steps)
         counts = data.counts()
         assert data.board is not None
@@ -66,11 +70,12 @@ def test_captioners_that_stop_end_the_waiting(tmp_path: Path, ray_session: None)
     data = open_data(make_recipe(tmp_path, *LIVE))
     for shard in (tmp_path / "shards").iterdir():
         shard.unlink()
-    with pytest.raises(Exception, match=r"the captioners of crops stopped"), data.serving():
+    with pytest.raises(Exception, match=r"the captioners of crops stopped"), data.serving(TRAINING):
         stream(data, 1, 0, 3)
 
 
 WRONG = [
+    ("recaption.engine={num_cpus: 4}", r"has 4 CPUs, the engines need 4 and what .* 2; set .*here"),
     ("recaption.engine={model: other}", r"its crops would be by [0-9a-f]{16}: the model"),
     ("recaption.engine={num_cpus: 100}", r"the cluster has 4 CPUs"),
     ("recaption.engine={modl: other}", r"recaption.engine: .*modl"),
@@ -83,5 +88,5 @@ def test_a_wrong_captioner_is_refused(
 ) -> None:
     caption_shards(tmp_path)
     data = open_data(make_recipe(tmp_path, *LIVE, override))
-    with pytest.raises(RecipeError, match=message), data.serving():
+    with pytest.raises(RecipeError, match=message), data.serving(TRAINING):
         pass
