@@ -10,6 +10,7 @@ from train.config import TrainRecipe
 from train.evaluate.evaluator import Evaluator, HeldOutData
 from train.evaluate.generated import open_generated
 from train.evaluate.settings import (
+    ChoiceSettings,
     ImageSettings,
     ScenesSettings,
     describe,
@@ -32,7 +33,7 @@ def open_evaluators(recipe: TrainRecipe, family: Family, data: HeldOutData) -> l
     looking = {name: s.open() for name, s in settings.items() if isinstance(s, ImageSettings)}
     if looking or "validation" in settings:
         batches = data.held_out(images, family.tokenizer)
-        _need(batches, [name for name in settings if name != "scenes"])
+        _need(batches, [name for name in settings if name not in ("scenes", "choice")])
         if "validation" in settings:
             evaluators.append(Validation(batches))
         if looking:
@@ -40,6 +41,8 @@ def open_evaluators(recipe: TrainRecipe, family: Family, data: HeldOutData) -> l
     for one in settings.values():
         if isinstance(one, ScenesSettings):
             evaluators.append(one.open(images, recipe.seed))
+        if isinstance(one, ChoiceSettings):
+            evaluators.append(one.open(images, recipe.data.image_size))
     return evaluators
 
 

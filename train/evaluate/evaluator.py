@@ -30,6 +30,11 @@ class HeldOutData(Protocol):
         """Return `count` of them, or as many as there are, always the same."""
 
 
+def device_of(family: Family) -> torch.device:
+    """Return where a family's nets are: what it validates has to be there, too."""
+    return next(family.nets.parameters()).device
+
+
 @contextmanager
 def evaluating(family: Family) -> Iterator[None]:
     """Switch the family's nets to evaluation, without gradients, and back again."""

@@ -14,7 +14,9 @@ from recaption.config_errors import explain, nearest
 from recaption.shapeworld.content import Ground, Medium
 from train.config import EvaluateConfig
 from train.evaluate.generated import ImageMetric
+from train.evaluate.scenes.choice import Choice
 from train.evaluate.scenes.evaluator import Scenes
+from train.evaluate.scenes.prompts import ScenePrompt
 
 Opened = TypeVar("Opened")
 
@@ -69,8 +71,8 @@ class RPrecisionSettings(Section):
         return RPrecision(_loaded("r_precision", self.weights, Similarity), self.candidates)
 
 
-class ScenesSettings(Section):
-    """Exact score on rendered scenes: things, colours, counts, relations; needs nothing."""
+class PromptSettings(Section):
+    """Which rendered scenes are asked about."""
 
     seed: int = Field(
         default=990_001, description="of the scenes; no training data may be drawn from it"
@@ -81,24 +83,44 @@ class ScenesSettings(Section):
     )
     media: list[Medium] = Field(default=[Medium.FLAT], min_length=1)
     grounds: list[Ground] = Field(default=list(Ground), min_length=1)
-    recogniser: str = Field(default="", description="weights of another one than the shipped one")
 
-    def open(self, images: int, seed: int) -> Scenes:
-        """Draw the prompts and load the recogniser. Raises RecipeError."""
+    def draw(self, metric: str, images: int) -> tuple[list[ScenePrompt], list[ScenePrompt]]:
+        """Return the prompts without and with relations. Raises RecipeError."""
         from train.evaluate.scenes.prompts import draw_prompts
-        from train.evaluate.scenes.recogniser.reading import WEIGHTS, load_recogniser
 
         related = round(images * self.relations) if self.most_things > 1 else 0
         options: dict[str, Any] = {"media": self.media, "grounds": self.grounds}
-        recogniser = _loaded("scenes", self.recogniser or str(WEIGHTS), load_recogniser)
         try:
             plain = draw_prompts(self.seed, images - related, self.most_things, **options)
             placed = draw_prompts(
                 self.seed + 1, related, self.most_things, has_relation=True, **options
             )
         except ValueError as e:
-            raise RecipeError(f"evaluate.args.scenes: {e}") from e
-        return Scenes(recogniser, plain, placed, seed)
+            raise RecipeError(f"evaluate.args.{metric}: {e}") from e
+        return plain, placed
+
+
+class ScenesSettings(PromptSettings):
+    """Exact score on rendered scenes: things, colours, counts, relations; needs nothing."""
+
+    recogniser: str = Field(default="", description="weights of another one than the shipped one")
+
+    def open(self, images: int, seed: int) -> Scenes:
+        """Draw the prompts and load the recogniser. Raises RecipeError."""
+        from train.evaluate.scenes.recogniser.reading import WEIGHTS, load_recogniser
+
+        recogniser = _loaded("scenes", self.recogniser or str(WEIGHTS), load_recogniser)
+        return Scenes(recogniser, *self.draw("scenes", images), seed)
+
+
+class ChoiceSettings(PromptSettings):
+    """Share of rendered scenes whose caption fits them better than a wrong one; needs nothing."""
+
+    def open(self, images: int, image_size: int) -> Choice:
+        """Draw the captions. Raises RecipeError."""
+        from train.evaluate.scenes.foils import draw_foils
+
+        return Choice(draw_foils(*self.draw("choice", images)), image_size)
 
 
 ImageSettings = FidSettings | KidSettings | ClipScoreSettings | RPrecisionSettings
@@ -111,6 +133,7 @@ METRICS: dict[str, type[Section]] = {
     "clip_score": ClipScoreSettings,
     "r_precision": RPrecisionSettings,
     "scenes": ScenesSettings,
+    "choice": ChoiceSettings,
 }
 
 

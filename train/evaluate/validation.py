@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from train.batch import Batch
-from train.evaluate.evaluator import evaluating
+from train.evaluate.evaluator import device_of, evaluating
 from train.family import Family
 
 
@@ -22,9 +22,10 @@ class Validation:
     def __call__(self, family: Family) -> Iterator[tuple[str, float]]:
         """Yield `validation NAME` for each loss, then `validation loss`."""
         losses: dict[str, list[float]] = defaultdict(list)
+        device = device_of(family)
         with evaluating(family):
             for batch in self.batches:
-                for name, loss_B in family.validate(batch).items():
+                for name, loss_B in family.validate(batch.to(device)).items():
                     losses[name] += loss_B.float().tolist()
         means = {name: fmean(values) for name, values in losses.items()}
         for name, mean in means.items():

@@ -87,5 +87,7 @@ def test_without_held_out_images_it_says_what_to_give() -> None:
 
 def test_every_metric_is_described_in_a_line() -> None:
     lines = describe()
-    assert list(lines) == ["validation", "fid", "kid", "clip_score", "r_precision", "scenes"]
+    assert list(lines) == [
+        *("validation", "fid", "kid", "clip_score", "r_precision", "scenes", "choice"),
+    ]
     assert all(0 < len(line) < 100 and line.endswith(".") for line in lines.values())
