@@ -42,7 +42,7 @@ LENIENT = (f"safeguards.actions={json.dumps(_LET_THROUGH)}", "safeguards.repairs
 
 
 def make_corpus(
-    corpus: Path,
+    corpus: Path | str,
     shards: Path | str | list[str],
     *overrides: str,
     answer: Answerer | None = None,
@@ -103,7 +103,7 @@ def jpeg(
 
 
 def _recipe(
-    corpus: Path, shards: Path | str | list[str], overrides: Iterable[str]
+    corpus: Path | str, shards: Path | str | list[str], overrides: Iterable[str]
 ) -> dict[str, object]:
     source = shards if isinstance(shards, list) else str(shards)
     base = {

@@ -3,11 +3,13 @@
     python -m recaption.shapeworld.captioner.measure captions --scenes 200
     python -m recaption.shapeworld.captioner.measure questions --scenes 1000
     python -m recaption.shapeworld.captioner.measure claims --scenes 200
+    python -m recaption.shapeworld.captioner.measure junk --scenes 1000
     python -m recaption.shapeworld.captioner.measure same CORPUS SHARDS
 
 `captions`: claims per style, without hints. `questions`: calibration and AUC of P(yes). `claims`:
-what the claim check finds of the inventions in the captioner's own captions, and what else. `same`:
-the share of a corpus's captions, made at temperature 0, that transformers gives too.
+what the claim check finds of the inventions in the captioner's own captions, and what else. `junk`:
+the share of captions that an alt-text of no use leaves as they are without one. `same`: the share
+of a corpus's captions, made at temperature 0, that transformers gives too.
 """
 
 from __future__ import annotations
@@ -26,8 +28,11 @@ from PIL import Image
 from rich.console import Console
 
 from recaption import keyed
+from recaption.alt_text import clean
+from recaption.alt_text import judge as judge_alt_text
 from recaption.safeguards.claims import Claim, claims_of
 from recaption.sample import Hints
+from recaption.shapeworld.alt_text import AltKind, write_alt_text
 from recaption.shapeworld.captioner import BUILT_IN
 from recaption.shapeworld.captioner.ask import Asker
 from recaption.shapeworld.captioner.lessons import draw_view, prompts
@@ -139,6 +144,42 @@ def _check_figures(
     }
 
 
+def measure_junk(asker: Asker, scenes: int, seed: int) -> dict[str, float]:
+    """Return the share of captions that are word for word those without an alt-text, by its kind.
+
+    Each scene in one style. `raw`: the alt-text is shown as found; `cleaned`: as the pipeline shows
+    it, which leaves out what it takes for junk.
+    """
+    numbers = range(scenes)
+    views = [draw_view(seed, k)[1] for k in numbers]
+    styles = [tuple(Style)[k % len(Style)] for k in numbers]
+
+    def captions(alt_texts: Sequence[str]) -> list[str]:
+        shown = [
+            prompts().render(style, Hints(alt_text=text))
+            for style, text in zip(styles, alt_texts, strict=True)
+        ]
+        told = [
+            asker.captions([picture(views[k]) for k in some], [shown[k] for k in some])
+            for some in chunks(numbers)
+        ]
+        return [text for some in told for text in some]
+
+    plain, found = captions([""] * scenes), {}
+    for kind in (AltKind.FILE_NAME, AltKind.SPAM, AltKind.INSTRUCTION):
+        rng = random.Random(keyed.integer("junk", seed, kind))
+        raw = [write_alt_text(view, kind, rng).text for view in views]
+        for name, texts in (("raw", raw), ("cleaned", [_as_shown(text) for text in raw])):
+            same = [a == b for a, b in zip(captions(texts), plain, strict=True)]
+            found[f"{kind} {name}"] = sum(same) / scenes
+    return found
+
+
+def _as_shown(alt_text: str) -> str:
+    cleaned = clean(alt_text)
+    return "" if judge_alt_text(cleaned, alt_text).is_junk else cleaned
+
+
 def is_true(scene: Scene, claim: str) -> bool | None:
     """Whether a claim in a sentence of its own holds; None where nobody could tell."""
     reading = parse(claim)
@@ -193,7 +234,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["captions", "questions", "claims", "same"])
+    parser.add_argument("what", choices=["captions", "questions", "claims", "junk", "same"])
     parser.add_argument("paths", nargs="*", help="same: CORPUS SHARDS")
     parser.add_argument("--checkpoint", type=Path, default=BUILT_IN["builtin:shapeworld"])
     parser.add_argument("--scenes", type=int, default=200, help="same: captions, at most")
@@ -205,6 +246,8 @@ def main() -> None:
             console.print(table)
     elif given.what == "questions":
         console.print(measure_questions(asker, given.scenes, given.seed))
+    elif given.what == "junk":
+        console.print(measure_junk(asker, given.scenes, given.seed))
     elif given.what == "claims":
         for kind, figures in measure_claims(asker, given.scenes, given.seed).items():
             console.print(kind, {name: round(value, 3) for name, value in figures.items()})
