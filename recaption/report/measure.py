@@ -13,6 +13,7 @@ import pyarrow as pa
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
 _OPENING = 3  # words
+_POLICY = "policy"  # the verdict that says what was done, its score the attempts
 
 
 @dataclass(slots=True)
@@ -60,6 +61,8 @@ class Measures:
     styles: dict[str, StyleMeasures] = field(default_factory=dict)
     finish_reasons: Counter[str] = field(default_factory=Counter)
     openings: Counter[str] = field(default_factory=Counter)
+    policies: Counter[str] = field(default_factory=Counter)
+    scores: dict[str, list[float]] = field(default_factory=dict)
     captions_per_image: Counter[int] = field(default_factory=Counter)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     formats: Counter[str] = field(default_factory=Counter)
@@ -87,6 +90,11 @@ class Measures:
         measures.texts.add(hashlib.blake2b(text.encode(), digest_size=8).digest())
         self.finish_reasons[row["finish_reason"] or "not told"] += 1
         self.openings[" ".join(text.lower().split()[:_OPENING])] += 1
+        for verdict in row["verdicts"] or ():
+            if verdict["check"] == _POLICY:
+                self.policies[verdict["verdict"]] += 1
+            elif verdict["score"] is not None:
+                self.scores.setdefault(verdict["check"], []).append(verdict["score"])
         self.made_by.add(MadeBy(*(row[name] or "" for name in _MADE_BY)))
         self.templates[row["template"] or "?"] = row["template_hash"] or ""
 
@@ -113,7 +121,7 @@ class MadeBy:
 _MADE_BY = ("model", "model_revision", "engine", "engine_version")
 _COLUMNS = [
     *("caption", "style", "caption_tokens", "mean_logprob", "finish_reason"),
-    *("template", "template_hash"),
+    *("template", "template_hash", "verdicts"),
     *_MADE_BY,
 ]
 

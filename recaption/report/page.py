@@ -22,6 +22,11 @@ _TEXT, _PROMPT, _HINT = 4000, 2000, 500  # characters shown of a text, a prompt,
 _NAMES = 24  # class names that are shown of an image
 _SIZES = 500  # dots in the chart of image sizes
 _BARS = 8
+_MEASURED = {
+    "clip.likeness": "likeness",
+    "claims.invented": "least yes",
+    "kept.facts": "facts kept",
+}
 _HUES = 6
 _CONTROL = {i: 0x2400 + i for i in range(32) if chr(i) not in "\n\t"} | {127: 0x2421}
 
@@ -128,12 +133,23 @@ def _charts(found: Findings) -> list[Chart]:
         Chart("Length", "tokens", charts.histograms({s: o.tokens for s, o in by_style.items()})),
         Chart("Confidence", "mean log-probability of a token", charts.histograms(logprobs, 2)),
         Chart("How captions ended", "", _top(m.finish_reasons, m.captions)),
+        Chart("What the safeguards did", "", _top(m.policies, m.captions)),
+        Chart(
+            "Scores",
+            "cosine to the image, least sure claim, facts",
+            charts.histograms(_scores(m.scores), 2),
+        ),
         Chart("How captions begin", "first three words", _top(m.openings, m.captions)),
         Chart("Captions per image", "", _top(per_image, images)),
         Chart("Image sizes", "width → and height ↑ in pixels", charts.scatter(_some(m.sizes))),
         Chart("Image formats", "", _top(m.formats, images)),
     ]
     return [chart for chart in drawn if chart.svg]
+
+
+def _scores(scores: Mapping[str, list[float]]) -> dict[str, list[float]]:
+    """Choose the checks whose scores are a measure of their own, by what they measure."""
+    return {what: scores[check] for check, what in _MEASURED.items() if check in scores}
 
 
 def _top(counts: Mapping[str, int], total: int) -> Markup:

@@ -41,6 +41,26 @@ def test_counts_are_those_of_the_corpus(tmp_path: Path) -> None:
     assert len(page.all("li")) == 4 + 96  # of the navigation, of the cards
 
 
+def test_it_tells_what_the_safeguards_did(tmp_path: Path) -> None:
+    shard(tmp_path / "in" / "a.tar", 6, alt="Nimbus No. 18 in Hobart")
+
+    def write(job: Job) -> list[Caption]:
+        if job.request.choices:
+            chance = -3.0 if "zebra" in job.request.prompt else -0.01
+            return [Caption("Yes", 0, "stop", 1, 1, chance), Caption("No", 0, "stop", 1, 1, None)]
+        text = "A red field lies on the left."
+        is_second = job.sample_id.endswith("2")
+        return says(f"{text} There is a zebra on it." if is_second else text)(job)
+
+    asked = ("safeguards.claims=true", "caption.styles=[dense]")
+    make_corpus(tmp_path / "c", tmp_path / "in", *asked, answer=write)
+    text = report(tmp_path / "c").text
+    assert "What the safeguards did accept accept 5 · 83.3% pruned pruned 1 · 16.7%" in text
+    assert "least yes median 0.99" in text and "facts kept median 0.00" in text
+    make_corpus(tmp_path / "plain", tmp_path / "in", answer=says("A field."))
+    assert "least yes" not in report(tmp_path / "plain").text
+
+
 def test_counts_after_a_replay_are_what_stands(tmp_path: Path) -> None:
     def answer(job: Job) -> list[Caption]:
         is_late = job.sample_id in ("a/s001", "a/s002") or job.request.style == "dense"
