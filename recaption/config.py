@@ -255,6 +255,12 @@ class SafeguardsConfig(Section):
     min_yes: float = Field(
         default=0.5, ge=0, le=1, description="chance of yes below which a claim counts as invented"
     )
+    least_logprob: float | None = Field(
+        default=None,
+        le=0,
+        description="mean log-probability of a token below which the captioner was not sure of a"
+        " caption; costs nothing",
+    )
     clip: ClipConfig = Field(
         default=ClipConfig(), description="ask a similarity model whether caption and image agree"
     )
@@ -430,9 +436,13 @@ def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
 
 
 def _safeguards(config: SafeguardsConfig) -> dict[str, Any]:
-    """Return what decides of the safeguards; the gate, younger than corpora, where it is on."""
-    gate = config.clip.model_dump(exclude={"device"}) if config.clip.model else {}
-    return config.model_dump(exclude={"clip"}) | ({"clip": gate} if gate else {})
+    """Return what decides of the safeguards; of what is younger than corpora only what is on."""
+    decisive = config.model_dump(exclude={"clip", "least_logprob"})
+    if config.clip.model:
+        decisive["clip"] = config.clip.model_dump(exclude={"device"})
+    if config.least_logprob is not None:
+        decisive["least_logprob"] = config.least_logprob
+    return decisive
 
 
 def _adapter(source: SourceConfig) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from recaption.parts import Answer, Judged, Outcome, PreparedSample
 from recaption.prompts import CLAIM, FUSE, VERSION, PromptSet
 from recaption.safeguards import kept
 from recaption.safeguards.claims import claims_of
+from recaption.safeguards.confidence import sureness
 from recaption.safeguards.harm import personal_data
 from recaption.safeguards.policy import Action, action_for, prune
 from recaption.safeguards.verdict import Asked, Verdict
@@ -149,12 +150,15 @@ class _Inquiry:
             self.sample.shown,
         )
         verdicts = safeguards.examine(caption, asked)
-        action, _ = action_for(verdicts, self.guard.recipe.safeguards)
+        config = self.guard.recipe.safeguards
+        if config.least_logprob is not None:
+            verdicts += (sureness(caption, config.least_logprob),)
+        action, _ = action_for(verdicts, config)
         if action in (Action.REPAIR, Action.REJECT):
             return verdicts, frozenset()
         if self.guard.likeness is not None:
             verdicts += (await self._check_likeness(caption.text, self.guard.likeness),)
-        if not self.guard.recipe.safeguards.claims or asked.language != "English":
+        if not config.claims or asked.language != "English":
             return verdicts, frozenset()
         verdict, doubted = await self._check_claims(caption.text)
         return (*verdicts, verdict), doubted

@@ -62,6 +62,7 @@ class Reason(StrEnum):
     CLASS_CONTRADICTED = "class_contradicted"
     ABSENT_MENTIONED = "absent_mentioned"
     INVENTED = "invented"
+    UNSURE = "unsure"
     UNLIKE_IMAGE = "unlike_image"
     PERSONAL_DATA = "personal_data"
     FACTS_LOST = "facts_lost"

@@ -64,6 +64,7 @@ DECISIVE = [
     "caption.samples=2",
     "caption.language=German",
     "caption.subject=street",
+    "safeguards.least_logprob=-0.5",
     "caption.use_alt_text=false",
     "caption.use_class_names=false",
     "source.alt_text_column=title",

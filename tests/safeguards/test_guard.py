@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -283,3 +283,22 @@ def test_a_gate_that_fails_says_so() -> None:
     )
     assert judged.outcome is Outcome.ACCEPTED
     assert likeness_of(judged) == Verdict("clip.likeness", message="not to be had: RuntimeError")
+
+
+def unsure(text: str, mean_logprob: float | None, seed: int = 1) -> Caption:
+    return replace(caption(text, seed), mean_logprob=mean_logprob)
+
+
+def test_a_caption_that_the_captioner_was_not_sure_of_is_asked_again() -> None:
+    engine = Engine()
+    captions = [unsure(GOOD, p, k) for k, p in enumerate((-0.2, -0.7, -0.6, None))]
+    judged = review(engine, *captions, least_logprob=-0.6)
+    outcomes = [Outcome.ACCEPTED, Outcome.REPAIRED, Outcome.ACCEPTED, Outcome.ACCEPTED]
+    assert [one.outcome for one in judged] == outcomes
+    assert [v.score for v in judged[0].verdicts if v.check == "confidence.sureness"] == [-0.2]
+    assert len(engine.asked) == 1
+    (rejected,) = review(Engine(), unsure(GOOD, -0.7), least_logprob=-0.1)
+    assert rejected.rejection is not None and rejected.rejection.reason is Reason.UNSURE
+    assert rejected.rejection.message == "mean log-probability -0.500, at least -0.1 is wanted"
+    (plain,) = review(Engine(), unsure(GOOD, -9.0))
+    assert all(verdict.check != "confidence.sureness" for verdict in plain.verdicts)
