@@ -6,6 +6,7 @@ Radford et al. 2021 (arXiv:2103.00020), Zhai et al. 2023 (arXiv:2303.15343).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,9 @@ def check_model(model: str, revision: str = "") -> None:
     import torch
     from transformers import AutoConfig, AutoModel
 
+    is_path = model.startswith(("/", ".", "~"))
+    if is_path and not Path(model).exists():
+        raise ValueError(f"{model}: no such folder")
     named: dict[str, Any] = {"revision": revision} if revision else {}
     try:
         config: Any = AutoConfig.from_pretrained(model, **named)

@@ -51,8 +51,10 @@ def test_a_model_is_looked_at_without_its_weights(checkpoint: Path, tmp_path: Pa
         hidden.rename(weights)
     with pytest.raises(ValueError, match="expected a model of images and texts"):
         check_model(str(random_checkpoint("random:tiny")))
-    with pytest.raises(ValueError, match="no model of transformers by this name or path"):
+    with pytest.raises(ValueError, match="nothing: no such folder"):
         check_model(str(tmp_path / "nothing"))
+    with pytest.raises(ValueError, match="no model of transformers by this name or path"):
+        check_model(str(tmp_path))
 
 
 def test_a_long_text_is_cut_between_sentences_into_what_can_be_read(checkpoint: Path) -> None:
