@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from recaption import keyed
-from recaption.alt_text import clean, judge
+from recaption.alt_text import usable
 from recaption.config import Recipe
 from recaption.datasets import open_reader
 from recaption.decode import DecodeError, ImageSpec, prepare
@@ -97,21 +97,15 @@ class Preparer:
         caption = self.recipe.caption
         by_kind = dict.fromkeys(HintKind, caption.use_class_names)
         by_kind |= dict.fromkeys((HintKind.TAG, HintKind.CONTEXT), caption.use_alt_text)
+        read = usable if caption.clean_alt_text and hints.alt_text else str
         return fenced(
             replace(
                 hints,
-                alt_text=self._alt_text(hints.alt_text) if caption.use_alt_text else "",
+                alt_text=read(hints.alt_text) if caption.use_alt_text else "",
                 class_names=hints.class_names if caption.use_class_names else (),
                 others=tuple(hint for hint in hints.others if by_kind[hint.kind]),
             )
         )
-
-    def _alt_text(self, found: str) -> str:
-        """Return an alt-text clean, or nothing where it is junk."""
-        if not self.recipe.caption.clean_alt_text or not found:
-            return found
-        cleaned = clean(found)
-        return "" if judge(cleaned, found).is_junk else cleaned
 
     def requests(
         self, sample_id: str, shown: Hints, region: str = FULL_IMAGE

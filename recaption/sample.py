@@ -126,6 +126,11 @@ class Sample:
     fields: Mapping[str, object] = field(default_factory=dict)
     rejection: Rejection | None = None
 
+    @property
+    def stem(self) -> str:
+        """The name of the image's file without folders and extensions."""
+        return (self.image_name or self.key).rpartition("/")[2].partition(".")[0]
+
 
 class Trust(StrEnum):
     """How far a hint is believed: a verified label, a likely one, what strangers wrote."""

@@ -63,13 +63,9 @@ class Loader:
             progress = min(1.0, (step + place // self.order.share) / total)
             return make(entries[order[place]], self.recipe, epoch=window.epoch, progress=progress)
 
-        crops, epoch = self.recipe.crops, window.epoch
-        if not crops.halves:
-            for place in range(window.skip, len(order)):
-                yield entries[order[place]], show(place, make_pair)
-            return
+        # Those used before as well: they may be partners of halves.
         rows = [(entries[index], show(place, make_pair)) for place, index in enumerate(order)]
-        stacked = is_stacked(self.recipe.seed, turn_of(crops, epoch))
+        stacked = is_stacked(self.recipe.seed, turn_of(self.recipe.crops, window.epoch))
         yield from lay_out(rows, stacked, lambda place: show(place, make_whole))[window.skip :]
 
     def rows(self, window: Window) -> Rows:

@@ -6,4 +6,20 @@ from recaption.alt_text.clean import clean
 from recaption.alt_text.facts import Fact, FactKind, facts_of, keeps
 from recaption.alt_text.judge import AltTextKind, Judgement, judge
 
-__all__ = ["AltTextKind", "Fact", "FactKind", "Judgement", "clean", "facts_of", "judge", "keeps"]
+__all__ = [
+    "AltTextKind",
+    "Fact",
+    "FactKind",
+    "Judgement",
+    "clean",
+    "facts_of",
+    "judge",
+    "keeps",
+    "usable",
+]
+
+
+def usable(found: str) -> str:
+    """Return an alt-text clean, or nothing where it is junk."""
+    cleaned = clean(found)
+    return "" if judge(cleaned, found).is_junk else cleaned

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
+from recaption.corpus.schema import POLICY
 from recaption.parts import Answer, CaptionedPart, CaptionedSample, Judged, Outcome
 from recaption.safeguards.verdict import Verdict
 from recaption.sample import (
@@ -216,4 +217,4 @@ def _verdict_row(verdict: Verdict) -> Row:
 def _policy_row(judged: Judged) -> Row:
     """Return what became of the caption; the score counts the times it was asked."""
     said = "accept" if judged.outcome is Outcome.ACCEPTED else judged.outcome.value
-    return {"check": "policy", "verdict": said, "score": float(judged.attempts)}
+    return {"check": POLICY, "verdict": said, "score": float(judged.attempts)}

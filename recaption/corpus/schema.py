@@ -9,6 +9,9 @@ import pyarrow as pa
 
 SCHEMA_VERSION = 1
 
+POLICY = "policy"
+"""The check whose verdict says what became of a caption; its score: how often it was asked."""
+
 _SAMPLE = [
     ("dataset", pa.string()),
     ("sample_id", pa.string()),  # unique in the data set

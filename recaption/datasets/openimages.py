@@ -51,7 +51,7 @@ class Known:
 
 def sample_id(sample: Sample) -> str:
     """Return the ImageID that the image's file is named by, "" for a file of another make."""
-    stem = (sample.image_name or sample.key).rpartition("/")[2].partition(".")[0]
+    stem = sample.stem
     return stem if _ID.fullmatch(stem) else ""
 
 

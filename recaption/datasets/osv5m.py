@@ -75,7 +75,7 @@ COUNTRIES = {entry[:2]: entry[3:] for entry in _COUNTRIES.replace("\n", "").spli
 
 def sample_id(sample: Sample) -> str:
     """Return the image's id, which is its file's name; "" for a file of another make."""
-    stem = (sample.image_name or sample.key).rpartition("/")[2].partition(".")[0]
+    stem = sample.stem
     return stem if _ID.fullmatch(stem) else ""
 
 

@@ -90,7 +90,7 @@ def _category_in_path(sample: Sample) -> str:
 
 
 def _stem(sample: Sample) -> str:
-    return (sample.image_name or sample.key).rpartition("/")[2].partition(".")[0]
+    return sample.stem
 
 
 def _load(tables: Tables) -> Places:

@@ -114,7 +114,7 @@ def _describe(table: Mapping[str, object]) -> str:
 
 
 def _stem(sample: Sample) -> str:
-    return (sample.image_name or sample.key).rpartition("/")[2].partition(".")[0]
+    return sample.stem
 
 
 def _text(value: object) -> str:

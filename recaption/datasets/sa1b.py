@@ -20,7 +20,7 @@ _NAME = re.compile(r"sa_\d{1,12}")
 
 def sample_id(sample: Sample) -> str:
     """Return the picture's own name, `sa_223750`; "" for a file of another make."""
-    stem = (sample.image_name or sample.key).rpartition("/")[2].partition(".")[0]
+    stem = sample.stem
     return stem if _NAME.fullmatch(stem) else ""
 
 

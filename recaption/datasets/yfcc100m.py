@@ -91,7 +91,7 @@ class Photo:
 
 def sample_id(sample: Sample) -> str:
     """Return the photo id or hash that the image's file is named by, "" for none."""
-    stem = (sample.image_name or sample.key).rpartition("/")[2].partition(".")[0]
+    stem = sample.stem
     if found := _PHOTO.fullmatch(stem):
         return found[1]
     return stem if _HASH.fullmatch(stem) else ""

@@ -11,9 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from recaption.corpus.schema import POLICY
+
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
 _OPENING = 3  # words
-_POLICY = "policy"  # the verdict that says what was done, its score the attempts
+MEASURED = ("clip.likeness", "claims.invented", "kept.facts")
+"""The checks whose scores are a measure of their own."""
 
 
 @dataclass(slots=True)
@@ -91,9 +94,9 @@ class Measures:
         self.finish_reasons[row["finish_reason"] or "not told"] += 1
         self.openings[" ".join(text.lower().split()[:_OPENING])] += 1
         for verdict in row["verdicts"] or ():
-            if verdict["check"] == _POLICY:
+            if verdict["check"] == POLICY:
                 self.policies[verdict["verdict"]] += 1
-            elif verdict["score"] is not None:
+            elif verdict["check"] in MEASURED and verdict["score"] is not None:
                 self.scores.setdefault(verdict["check"], []).append(verdict["score"])
         self.made_by.add(MadeBy(*(row[name] or "" for name in _MADE_BY)))
         self.templates[row["template"] or "?"] = row["template_hash"] or ""

@@ -16,17 +16,13 @@ from markupsafe import Markup
 from recaption import __version__, keyed
 from recaption.report import charts
 from recaption.report.gather import Findings
-from recaption.report.measure import StyleMeasures
+from recaption.report.measure import MEASURED, StyleMeasures
 
 _TEXT, _PROMPT, _HINT = 4000, 2000, 500  # characters shown of a text, a prompt, an alt-text
 _NAMES = 24  # class names that are shown of an image
 _SIZES = 500  # dots in the chart of image sizes
 _BARS = 8
-_MEASURED = {
-    "clip.likeness": "likeness",
-    "claims.invented": "least yes",
-    "kept.facts": "facts kept",
-}
+_SCORES = dict(zip(MEASURED, ("likeness", "least yes", "facts kept"), strict=True))
 _HUES = 6
 _CONTROL = {i: 0x2400 + i for i in range(32) if chr(i) not in "\n\t"} | {127: 0x2421}
 
@@ -137,7 +133,9 @@ def _charts(found: Findings) -> list[Chart]:
         Chart(
             "Scores",
             "cosine to the image, least sure claim, facts",
-            charts.histograms(_scores(m.scores), 2),
+            charts.histograms(
+                {what: m.scores[check] for check, what in _SCORES.items() if check in m.scores}, 2
+            ),
         ),
         Chart("How captions begin", "first three words", _top(m.openings, m.captions)),
         Chart("Captions per image", "", _top(per_image, images)),
@@ -145,11 +143,6 @@ def _charts(found: Findings) -> list[Chart]:
         Chart("Image formats", "", _top(m.formats, images)),
     ]
     return [chart for chart in drawn if chart.svg]
-
-
-def _scores(scores: Mapping[str, list[float]]) -> dict[str, list[float]]:
-    """Choose the checks whose scores are a measure of their own, by what they measure."""
-    return {what: scores[check] for check, what in _MEASURED.items() if check in scores}
 
 
 def _top(counts: Mapping[str, int], total: int) -> Markup:

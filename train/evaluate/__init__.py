@@ -33,7 +33,7 @@ def open_evaluators(recipe: TrainRecipe, family: Family, data: HeldOutData) -> l
     looking = {name: s.open() for name, s in settings.items() if isinstance(s, ImageSettings)}
     if looking or "validation" in settings:
         batches = data.held_out(images, family.tokenizer)
-        _need(batches, [name for name in settings if name not in ("scenes", "choice")])
+        _need(batches, [name for name in settings if name == "validation" or name in looking])
         if "validation" in settings:
             evaluators.append(Validation(batches))
         if looking:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 import torch
 
+from recaption.shapeworld.estimate import Estimate
 from train.batch import Batch
 from train.family import Family, TextTokenizer
 
@@ -28,6 +29,14 @@ class HeldOutData(Protocol):
 
     def held_out(self, count: int, tokenizer: TextTokenizer) -> list[Batch]:
         """Return `count` of them, or as many as there are, always the same."""
+
+
+def with_intervals(metric: str, found: Mapping[str, Estimate]) -> Iterator[tuple[str, float]]:
+    """Yield `METRIC FIGURE` and the ends of its 95% interval, ` low` and ` high`."""
+    for figure, estimate in found.items():
+        yield f"{metric} {figure}", estimate.value
+        yield f"{metric} {figure} low", estimate.low
+        yield f"{metric} {figure} high", estimate.high
 
 
 def device_of(family: Family) -> torch.device:

@@ -28,8 +28,7 @@ from PIL import Image
 from rich.console import Console
 
 from recaption import keyed
-from recaption.alt_text import clean
-from recaption.alt_text import judge as judge_alt_text
+from recaption.alt_text import usable
 from recaption.safeguards.claims import Claim, claims_of
 from recaption.sample import Hints
 from recaption.shapeworld.alt_text import AltKind, write_alt_text
@@ -169,15 +168,10 @@ def measure_junk(asker: Asker, scenes: int, seed: int) -> dict[str, float]:
     for kind in (AltKind.FILE_NAME, AltKind.SPAM, AltKind.INSTRUCTION):
         rng = random.Random(keyed.integer("junk", seed, kind))
         raw = [write_alt_text(view, kind, rng).text for view in views]
-        for name, texts in (("raw", raw), ("cleaned", [_as_shown(text) for text in raw])):
+        for name, texts in (("raw", raw), ("cleaned", [usable(text) for text in raw])):
             same = [a == b for a, b in zip(captions(texts), plain, strict=True)]
             found[f"{kind} {name}"] = sum(same) / scenes
     return found
-
-
-def _as_shown(alt_text: str) -> str:
-    cleaned = clean(alt_text)
-    return "" if judge_alt_text(cleaned, alt_text).is_junk else cleaned
 
 
 def is_true(scene: Scene, claim: str) -> bool | None:

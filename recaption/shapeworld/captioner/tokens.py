@@ -63,9 +63,8 @@ def fixed_texts() -> list[str]:
     Of what the rendered world has: no hints but class names and alt-text, no fusion.
     """
     found: set[str] = set()
-    untaught = {FUSE, *(name for name in built_in() if "." in name)}
-    taught = {name: text for name, text in built_in().items() if name not in untaught}
-    for text in taught.values():
+    taught = [text for name, text in built_in().items() if name != FUSE and "." not in name]
+    for text in taught:
         for line in re.sub(r"{%.*?%}", "\n", text).splitlines():
             if "_hints |" in line:
                 continue

@@ -21,7 +21,7 @@ from recaption.shapeworld.estimate import Estimate
 from recaption.shapeworld.render import SIZES, render
 from recaption.shapeworld.score import Sums
 from train.batch import Batch
-from train.evaluate.evaluator import device_of, evaluating
+from train.evaluate.evaluator import device_of, evaluating, with_intervals
 from train.evaluate.scenes.foils import Foil
 from train.family import Family
 
@@ -39,10 +39,7 @@ class Choice:
 
     def __call__(self, family: Family) -> Iterator[tuple[str, float]]:
         """Yield `choice KIND`, the share chosen rightly, and the ends of its 95% interval."""
-        for kind, estimate in self.estimate(family).items():
-            yield f"choice {kind}", estimate.value
-            yield f"choice {kind} low", estimate.low
-            yield f"choice {kind} high", estimate.high
+        return with_intervals(self.name, self.estimate(family))
 
     def estimate(self, family: Family) -> dict[str, Estimate]:
         """Return the shares with n and interval, by kind and of all."""

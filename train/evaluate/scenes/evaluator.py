@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from recaption.shapeworld.estimate import Estimate
-from train.evaluate.evaluator import precisely
+from train.evaluate.evaluator import precisely, with_intervals
 from train.evaluate.generated import paint
 from train.evaluate.scenes.compare import score_found
 from train.evaluate.scenes.prompts import ScenePrompt
@@ -30,10 +30,7 @@ class Scenes:
 
     def __call__(self, family: Family) -> Iterator[tuple[str, float]]:
         """Yield `scenes FIGURE` and the ends of its 95% interval, ` low` and ` high`."""
-        for figure, estimate in self.estimate(family).items():
-            yield f"scenes {figure}", estimate.value
-            yield f"scenes {figure} low", estimate.low
-            yield f"scenes {figure} high", estimate.high
+        return with_intervals(self.name, self.estimate(family))
 
     def estimate(self, family: Family) -> dict[str, Estimate]:
         """Return the figures with n and interval."""
