@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from recaption.config import Recipe, RecipeError, load_recipe, to_yaml
+from recaption.config import Recipe, RecipeError
+from recaption.recipe_file import load_recipe, to_yaml
 from recaption.shapeworld import cli as shapeworld
 
 if TYPE_CHECKING:

@@ -1,29 +1,22 @@
 """The recipe of a caption run: what to read, how to caption it, where the corpus goes.
 
-A recipe is a YAML file plus `key=value` overrides from the command line. It checks itself: a
-`RecipeError` names each wrong key or value, what was expected, and the nearest valid choice.
+It checks itself: a `RecipeError` names each wrong key or value, what was expected, and the nearest
+valid choice. How it is read from a file: `recipe_file.py`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from recaption import keyed
-from recaption.config_errors import explain
 from recaption.config_errors import nearest as nearest
 from recaption.sample import Reason
 
@@ -331,159 +324,6 @@ class Recipe(Section):
         return len(self.caption.styles) * self.caption.samples
 
 
-def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Read a YAML recipe, apply `key=value` overrides, check it. Raises RecipeError."""
-    file = Path(path)
-    try:
-        text = file.read_bytes()
-    except OSError as e:
-        raise RecipeError(_missing_recipe(file, e)) from e
-    return parse_recipe(apply_overrides(parse_yaml(text, str(file)), overrides), name=str(file))
-
-
-def parse_yaml(text: bytes, name: str) -> dict[str, Any]:
-    """Read the sections of a recipe, unchecked; `name` is the file's. Raises RecipeError."""
-    try:
-        data = yaml.safe_load(text.decode("utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise RecipeError(f"{name}: not a YAML file: {_why(e)}") from e
-    if data is not None and not isinstance(data, dict):
-        raise RecipeError(f"{name}: expected `section: ...` lines, got a {type(data).__name__}")
-    return data or {}
-
-
-def parse_recipe(data: Mapping[str, Any], name: str = "recipe") -> Recipe:
-    """Check a recipe given as nested dicts. Raises RecipeError that names every wrong key."""
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as e:
-        raise RecipeError(f"{name}: " + "; ".join(explain(e, Recipe))) from e
-
-
-def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Return `data` with each `a.b=value` set; values are read as YAML."""
-    result: dict[str, Any] = _plain(data)
-    for override in overrides:
-        key, equals, raw = override.partition("=")
-        *parents, last = key.split(".")
-        if not equals or not all((*parents, last)):
-            raise RecipeError(f"override {override!r}: expected key=value, such as seed=1")
-        try:
-            value = yaml.safe_load(raw)
-        except yaml.YAMLError as e:
-            raise RecipeError(f"override {override!r}: not YAML: {_why(e)}") from e
-        node = result
-        for parent in parents:
-            if node.get(parent) is None:
-                node[parent] = {}
-            node = node[parent]
-            if not isinstance(node, dict):
-                raise RecipeError(f"override {override!r}: {parent} is a value, not a section")
-        node[last] = "" if value is None and raw == "" else _plain(value)
-    return result
-
-
-def to_yaml(recipe: Recipe) -> str:
-    """Write the resolved recipe, all defaults filled in."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-_RATE_ONLY = frozenset(
-    "max_num_seqs max_num_batched_tokens gpu_memory_utilization kv_cache_memory_bytes swap_space"
-    " tensor_parallel_size pipeline_parallel_size data_parallel_size enforce_eager block_size"
-    " enable_prefix_caching mm_processor_cache_gb mm_processor_cache_type disable_log_stats"
-    " distributed_executor_backend enable_chunked_prefill async_scheduling load_format"
-    " compilation_config limit_mm_per_prompt delay_s boot_delay_s".split()
-)
-"""Engine arguments that change the speed, not what is asked for."""
-
-
-def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
-    """Hash what decides a caption: model, prompts, sampling, image preparation, seed.
-
-    Not in it: what only moves or speeds the work (paths, replicas, batch sizes). 16 hex digits.
-    """
-    args = {k: v for k, v in recipe.engine.args.items() if k not in _RATE_ONLY}
-    asked = recipe.caption.model_dump(exclude={"templates", "subject"})  # `prompts_hash` tells them
-    for young in ("language", "clean_alt_text"):
-        if asked[young] == getattr(CaptionConfig(), young):
-            del asked[young]  # younger than the first corpora, whose fingerprints stay
-    decisive = {
-        "kind": recipe.engine.kind,
-        "model": model_hash,
-        "revision": recipe.engine.revision,
-        "args": args,
-        "sampling": recipe.sampling.model_dump(),
-        "image": recipe.image.model_dump(),
-        "caption": asked | {"styles": sorted(recipe.caption.styles)},
-        "columns": recipe.source.model_dump(
-            include={
-                *("image_column", "id_column", "alt_text_column"),
-                *("class_column", "class_from_folder"),
-            }
-        )
-        | _adapter(recipe.source),
-        "prompts": prompts_hash,
-        "seed": recipe.seed,
-    }
-    if recipe.attributes.model:
-        decisive["attributes"] = recipe.attributes.model_dump(
-            exclude={"batch", "replicas", "num_gpus", "num_cpus"}
-        )
-    if (guards := _safeguards(recipe.safeguards)) != _safeguards(SafeguardsConfig()):
-        decisive["safeguards"] = guards
-    return keyed.hexdigest("fingerprint-1", json.dumps(decisive, sort_keys=True, default=str))
-
-
-def _safeguards(config: SafeguardsConfig) -> dict[str, Any]:
-    """Return what decides of the safeguards; of what is younger than corpora only what is on."""
-    decisive = config.model_dump(exclude={"clip", "least_logprob"})
-    if config.clip.model:
-        decisive["clip"] = config.clip.model_dump(exclude={"device"})
-    if config.least_logprob is not None:
-        decisive["least_logprob"] = config.least_logprob
-    return decisive
-
-
-def _adapter(source: SourceConfig) -> dict[str, Any]:
-    """Return how hints are read; nothing for the generic way, which is older than the key."""
-    if source.adapter == "generic":
-        return {}
-    tables = {name: path.rpartition("/")[2] for name, path in source.tables.items()}
-    return {"adapter": source.adapter, "tables": tables, "min_score": source.min_label_score}
-
-
-def _plain(value: Any) -> Any:
-    """Return a copy with keys as text, and as text too what YAML makes a date."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return value if isinstance(value, str | int | float | None) else str(value)
-
-
-def _why(error: Exception) -> str:
-    """Say in one line what YAML dislikes, and where."""
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    return " ".join(problem.split()) + (f" in line {mark.line + 1}" if mark else "")
-
-
 def _is_number(annotation: Any) -> bool:
     """Whether a field's type is a number, or a union with one."""
     return annotation in (int, float) or any(_is_number(one) for one in get_args(annotation))
-
-
-def _missing_recipe(file: Path, error: OSError) -> str:
-    known = sorted(str(p) for p in Path("configs/caption").glob("*.yaml"))
-    beside = [str(file.parent / p.name) for p in _entries(file.parent)]
-    hint = f"; recipes here: {', '.join(known)}" if known else ""
-    what = (error.strerror or str(error)).lower()
-    return f"recipe {file}: {what}{nearest(str(file), known + beside)}{hint}"
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(p for p in folder.iterdir() if p.suffix in {".yaml", ".yml"})
-    except OSError:
-        return []

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from recaption.config import RecipeError, load_recipe
+from recaption.config import RecipeError
 from recaption.job import open_job
 from recaption.pipeline import run_job
 from recaption.progress import Progress
+from recaption.recipe_file import load_recipe
 from recaption.report import write_report
 from recaption.shapeworld.score import read_rows, read_truths, score
 from recaption.shapeworld.score_table import headline

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from recaption import safeguards, storage
-from recaption.config import Recipe, RecipeError, SourceConfig, fingerprint
+from recaption.config import Recipe, RecipeError, SourceConfig
 from recaption.corpus.ledger import Committed, Ledger
 from recaption.corpus.manifest import open_corpus
 from recaption.corpus.writer import Provenance
 from recaption.datasets import check_tables, open_reader
 from recaption.engines.echo import echo_args
 from recaption.engines.identity import model_hash
+from recaption.fingerprint import fingerprint
 from recaption.prepare import Preparer
 from recaption.prompts import load_prompts
 from recaption.sample import Shard

@@ -13,7 +13,6 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from recaption.config import apply_overrides, parse_recipe
 from recaption.corpus.writer import commit_part
 from recaption.engines.base import CaptionEngine, EngineInfo, JobImage, boot_engine
 from recaption.engines.base import Job as EngineJob
@@ -28,6 +27,7 @@ from recaption.parts import (
     PreparedSample,
     Receipt,
 )
+from recaption.recipe_file import apply_overrides, parse_recipe
 from recaption.replay import plan_replay
 from recaption.sample import Caption, Reason
 from recaption.summary import Tally, write_summary

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from recaption.attributes import AttributeFinder, AttributeStage
-from recaption.config import AttributesConfig, RecipeError, apply_overrides, parse_recipe
+from recaption.config import AttributesConfig, RecipeError
 from recaption.parts import PreparedPart
+from recaption.recipe_file import apply_overrides, parse_recipe
 from recaption.sample import HintKind
 from tests.corpora import jpeg, write_tar
 from tests.corpus.build import open_only

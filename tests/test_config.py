@@ -10,14 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from recaption.config import (
-    Recipe,
-    RecipeError,
-    apply_overrides,
-    load_recipe,
-    parse_recipe,
-    to_yaml,
-)
+from recaption.config import Recipe, RecipeError
+from recaption.recipe_file import apply_overrides, load_recipe, parse_recipe, to_yaml
 from tests.command_line import recaption
 
 SMALL: dict[str, Any] = {

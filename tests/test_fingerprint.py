@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from recaption import safeguards
-from recaption.config import apply_overrides, fingerprint, parse_recipe
 from recaption.engines.identity import model_hash
+from recaption.fingerprint import fingerprint
 from recaption.job import resolve_job
+from recaption.recipe_file import apply_overrides, parse_recipe
 from recaption.safeguards.verdict import Asked, Verdict
 from recaption.sample import Caption
 

@@ -17,11 +17,12 @@ import pytest
 from rich.console import Console
 
 from recaption import keyed, storage
-from recaption.config import Recipe, parse_recipe, to_yaml
+from recaption.config import Recipe
 from recaption.corpus.reader import CorpusReader
 from recaption.job import open_job
 from recaption.pipeline import run_job, run_replay
 from recaption.progress import Progress
+from recaption.recipe_file import parse_recipe, to_yaml
 from recaption.summary import RunFailedError, Summary
 from tests.crash.harness import read_captions
 from tests.s3_faults import FaultProxy

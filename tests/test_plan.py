@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 
 from recaption import storage
-from recaption.config import apply_overrides, parse_recipe
 from recaption.job import resolve_job
 from recaption.plan import Plan, describe_plan, make_plan
+from recaption.recipe_file import apply_overrides, parse_recipe
 from tests.command_line import recaption
 from tests.corpora import write_tar
 from tests.corpus.build import BUCKET, caption, files_of, needs_s3, write_photos

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from recaption.config import RecipeError, load_recipe
+from recaption.config import RecipeError
 from recaption.prompts import built_in, fence_safe, fenced, load_prompts
+from recaption.recipe_file import load_recipe
 from recaption.sample import Hints
 
 STYLES = [name for name in built_in() if not name.startswith("_") and "." not in name]

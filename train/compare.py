@@ -30,8 +30,9 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from recaption import storage
-from recaption.config import RecipeError, Section, parse_yaml
+from recaption.config import RecipeError, Section
 from recaption.config_errors import explain
+from recaption.recipe_file import parse_yaml
 from train.config import TrainRecipe, load_train_recipe
 from train.errors import TrainingError
 from train.logs import read_lines

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from recaption.config import RecipeError, Section, apply_overrides, parse_yaml
+from recaption.config import RecipeError, Section
 from recaption.config_errors import explain
+from recaption.recipe_file import apply_overrides, parse_yaml
 from train.crops import CropConfig
 from train.families.flow.config import FlowConfig
 from train.rotation import RotationConfig

@@ -23,14 +23,16 @@ import ray
 
 from recaption import runtime, safeguards
 from recaption.captioner import Captioner
-from recaption.config import Recipe, RecipeError, fingerprint, parse_recipe
+from recaption.config import Recipe, RecipeError
 from recaption.coordinator import start_coordinator
 from recaption.corpus.regions import RegionLedger
 from recaption.corpus.writer import Provenance
 from recaption.engines.identity import model_hash
+from recaption.fingerprint import fingerprint
 from recaption.parts import CaptionedPart
 from recaption.prepare import Preparer
 from recaption.prompts import load_prompts
+from recaption.recipe_file import parse_recipe
 from train.board import BoardClient
 from train.corpus_entries import CorpusEntries
 from train.crop_prepare import CropPreparer, Unit, units_needed

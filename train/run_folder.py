@@ -9,8 +9,9 @@ import yaml
 from pydantic import ValidationError
 
 from recaption import storage
-from recaption.config import RecipeError, parse_yaml
+from recaption.config import RecipeError
 from recaption.config_errors import explain
+from recaption.recipe_file import parse_yaml
 from recaption.storage import StorageError
 from train.checkpoints import Checkpoints, Record, is_missing
 from train.config import TrainRecipe

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from recaption import storage
-from recaption.config import Recipe, RecipeError, nearest, parse_recipe, parse_yaml, to_yaml
+from recaption.config import Recipe, RecipeError, nearest
+from recaption.recipe_file import parse_recipe, parse_yaml, to_yaml
 
 FORMAT = 1
 

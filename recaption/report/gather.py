@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 import yaml
 
 from recaption import storage
-from recaption.config import Recipe, RecipeError, parse_recipe
+from recaption.config import Recipe, RecipeError
 from recaption.corpus.manifest import list_versions, read_manifest, recipe_url
 from recaption.corpus.reader import CorpusReader
+from recaption.recipe_file import parse_recipe
 from recaption.report.cards import Card, Reject
 from recaption.report.census import Census, take_census
 from recaption.report.examples import RejectKind, look_into_captions, look_into_rejects

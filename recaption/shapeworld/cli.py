@@ -41,6 +41,9 @@ def render(
         int,
         typer.Option(help="only simple scenes: flat, square, no word, 1 to so many things; 0: all"),
     ] = 0,
+    only_large: Annotated[
+        bool, typer.Option("--only-large", help="with --most-things: only scenes of large things")
+    ] = False,
     layout: Annotated[
         str, typer.Option(help="webdataset, imagenet, openimages or yfcc")
     ] = "webdataset",
@@ -55,7 +58,7 @@ def render(
     from recaption.shapeworld.sets.writing import write_set
 
     known = cast("ImageFormat", image_format)  # the set checks it
-    rendered = RenderedSet(seed, shards, per_shard, size, known, crops, most_things)
+    rendered = RenderedSet(seed, shards, per_shard, size, known, crops, most_things, only_large)
     place, count = _place(out), _workers(workers, rendered)
     _print(f"{shards:,} shards of {per_shard:,} images {_where(count)} -> {place}")
     started = time.monotonic()

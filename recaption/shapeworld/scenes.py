@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from recaption.shapeworld.content import (
     Medium,
     Region,
     Shape,
+    Size,
     Thing,
     View,
     Word,
@@ -73,34 +74,64 @@ _TRIES, _STRIDE = 10_000, 1_000_003
 
 def draw_scene(seed: int, index: int) -> Scene:
     """Draw a scene; a pure function of its arguments."""
+    scene = _draw_scene_if(seed, index, lambda canvas, count: True)
+    assert scene is not None, (seed, index)
+    return scene
+
+
+def draw_if_simple(
+    seed: int,
+    index: int,
+    most_things: int,
+    *,
+    only_large: bool = False,
+    media: Collection[Medium] = (Medium.FLAT,),
+) -> Scene | None:
+    """Return the scene of seed and index if it is simple, else None, most often at little cost.
+
+    Simple: in one of the media, square, with 1 to `most_things` things and no word; with
+    `only_large`, of large things alone.
+    """
+
+    def is_simple(canvas: layout.Canvas, count: int) -> bool:
+        is_plain = canvas.aspect == 1 and canvas.word is None and canvas.medium in media
+        return is_plain and 1 <= count <= most_things
+
+    scene = _draw_scene_if(seed, index, is_simple)
+    has_small = scene and any(thing.size is not Size.LARGE for thing in scene.things)
+    return None if only_large and has_small else scene
+
+
+def draw_simple_scene(seed: int, index: int, most_things: int, only_large: bool = False) -> Scene:
+    """Draw again until a scene in flat colours is simple: see `draw_if_simple`.
+
+    For models that learn to draw in minutes. A pure function of its arguments.
+    """
+    for attempt in range(_TRIES):
+        scene = draw_if_simple(seed + attempt * _STRIDE, index, most_things, only_large=only_large)
+        if scene is not None:
+            return scene
+    raise ValueError(f"no scene has 1 to {most_things} things; expected 1 or more")
+
+
+def _draw_scene_if(
+    seed: int, index: int, wants: Callable[[layout.Canvas, int], bool]
+) -> Scene | None:
+    """Draw a scene, but None where canvas and number of things are not wanted."""
     rng = random.Random(keyed.integer("scene", seed, index))
     medium = setting.pick(rng, setting.MEDIA)
     aspect = setting.pick(rng, setting.ASPECTS)
     background, colours = setting.draw_background(rng, medium)
     word = setting.draw_word(rng, aspect) if rng.random() < setting.WORD_SHARE else None
-    things = layout.draw_things(rng, layout.Canvas(aspect, medium, colours, word))
+    canvas = layout.Canvas(aspect, medium, colours, word)
+    count = setting.pick(rng, layout.COUNTS)
+    if not wants(canvas, count):
+        return None
+    things = layout.draw_things(rng, canvas, count)
     nothing_known = draw_unseen(rng, None)
     scene = Scene(seed, index, aspect, medium, background, things, word, nothing_known)
     main = scene.main_thing()
     return scene if main is None else replace(scene, unseen=draw_unseen(rng, things[main].shape))
-
-
-def draw_simple_scene(seed: int, index: int, most_things: int) -> Scene:
-    """Draw again until a scene is simple: flat colours, square, 1 to `most_things` things, no word.
-
-    For models that learn to draw in minutes. A pure function of its arguments.
-    """
-    for attempt in range(_TRIES):
-        scene = draw_scene(seed + attempt * _STRIDE, index)
-        if is_simple(scene, most_things) and scene.medium is Medium.FLAT:
-            return scene
-    raise ValueError(f"no scene has 1 to {most_things} things; expected 1 or more")
-
-
-def is_simple(scene: Scene, most_things: int) -> bool:
-    """Whether a scene is square, without a word, and has 1 to `most_things` things."""
-    is_plain = scene.aspect == 1 and scene.word is None
-    return is_plain and 1 <= len(scene.things) <= most_things
 
 
 def to_json(scene: Scene) -> dict[str, Any]:

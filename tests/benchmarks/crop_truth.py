@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from recaption.config import apply_overrides
+from recaption.recipe_file import apply_overrides
 from recaption.shapeworld.content import hue_in
 from recaption.shapeworld.drawing.geometry import Presence
 from recaption.shapeworld.reading.parser import parse

@@ -17,10 +17,10 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from recaption.config import parse_recipe
 from recaption.job import open_job
 from recaption.pipeline import run_job
 from recaption.progress import Progress
+from recaption.recipe_file import parse_recipe
 from recaption.shapeworld.render import encode
 from recaption.shapeworld.scenes import draw_scene
 

@@ -18,8 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from recaption.config import Recipe, parse_recipe
+from recaption.config import Recipe
 from recaption.job import Job, open_job, resolve_job
+from recaption.recipe_file import parse_recipe
 from recaption.shapeworld.sets.shards import write_shards
 
 CASES = {

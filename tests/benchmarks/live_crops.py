@@ -16,7 +16,7 @@ import itertools
 import time
 from typing import Any
 
-from recaption.config import apply_overrides
+from recaption.recipe_file import apply_overrides
 from recaption.runtime import Share, session
 from train.config import TrainRecipe
 from train.data import TrainData, open_data

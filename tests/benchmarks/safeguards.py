@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recaption.config import Recipe, parse_recipe
+from recaption.config import Recipe
 from recaption.corpus.reader import CorpusReader
 from recaption.job import open_job
+from recaption.recipe_file import parse_recipe
 from recaption.sample import Reason
 from recaption.shapeworld.reading.claims import Verdict
 from recaption.shapeworld.reading.judge import judge

@@ -12,7 +12,6 @@ from typing import cast
 import pytest
 
 from recaption import storage
-from recaption.config import apply_overrides, parse_recipe
 from recaption.corpus.ledger import CommitRecord
 from recaption.corpus.rows import Provenance
 from recaption.decode import PreparedImage
@@ -20,6 +19,7 @@ from recaption.engines.base import Job as EngineJob
 from recaption.engines.base import RequestFailed
 from recaption.job import Job, open_job
 from recaption.parts import Answer, CaptionedPart, CaptionedSample, PreparedSample
+from recaption.recipe_file import apply_overrides, parse_recipe
 from recaption.sample import Caption, Hints, Part, Reason, Rejection, Request, Sample, Shard
 from tests.corpora import Answerer, jpeg, make_corpus, write_tar
 from tests.judging import answered

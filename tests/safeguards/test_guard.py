@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from recaption.config import apply_overrides, parse_recipe
 from recaption.decode import PreparedImage
 from recaption.engines.base import Job, JobImage
 from recaption.engines.choices import weigh
@@ -19,6 +18,7 @@ from recaption.guard import Guard
 from recaption.likeness import Likeness
 from recaption.parts import Answer, Judged, Outcome, PreparedSample
 from recaption.prompts import load_prompts
+from recaption.recipe_file import apply_overrides, parse_recipe
 from recaption.safeguards.claims import sentences_of
 from recaption.safeguards.verdict import Verdict
 from recaption.sample import Caption, Hints, Reason, Rejection, Request, Sample, Stage

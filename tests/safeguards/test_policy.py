@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from recaption.config import RecipeError, SafeguardsConfig, parse_recipe
+from recaption.config import RecipeError, SafeguardsConfig
+from recaption.recipe_file import parse_recipe
 from recaption.safeguards.policy import Action, action_for, prune
 from recaption.safeguards.verdict import Verdict
 from recaption.sample import Reason

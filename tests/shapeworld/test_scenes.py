@@ -42,6 +42,12 @@ def test_simple_scenes_are_simple():
     assert all(draw_scene(one.seed, one.index) == one for one in scenes)
     assert {len(one.things) for one in scenes} == {1, 2}
     assert {(one.medium, one.aspect, one.word) for one in scenes} == {(Medium.FLAT, 1.0, None)}
+    assert len({thing.size for one in scenes for thing in one.things}) > 1
+
+
+def test_simple_scenes_can_have_large_things_only():
+    scenes = [draw_simple_scene(7, index, 1, only_large=True) for index in range(10)]
+    assert {thing.size for one in scenes for thing in one.things} == {Size.LARGE}
 
 
 def test_json_round_trip_is_exact():

@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from recaption import cli
-from recaption.config import parse_recipe
 from recaption.corpus.writer import commit_part
 from recaption.job import open_job
 from recaption.parts import CaptionedPart, CaptionedSample, PreparedSample
+from recaption.recipe_file import parse_recipe
 from recaption.sample import Caption, Request
 from recaption.shapeworld.known import NOTHING, Known, believed
 from recaption.shapeworld.language import Style, captions

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from recaption.config import apply_overrides
 from recaption.corpus.regions import RegionLedger
 from recaption.job import Job
+from recaption.recipe_file import apply_overrides
 from tests.corpora import caption_part, jpeg, make_corpus, write_tar
 from train.batch import Batch
 from train.config import TrainRecipe

@@ -83,13 +83,18 @@ class PromptSettings(Section):
     )
     media: list[Medium] = Field(default=[Medium.FLAT], min_length=1)
     grounds: list[Ground] = Field(default=list(Ground), min_length=1)
+    only_large: bool = Field(default=False, description="only scenes of large things")
 
     def draw(self, metric: str, images: int) -> tuple[list[ScenePrompt], list[ScenePrompt]]:
         """Return the prompts without and with relations. Raises RecipeError."""
         from train.evaluate.scenes.prompts import draw_prompts
 
         related = round(images * self.relations) if self.most_things > 1 else 0
-        options: dict[str, Any] = {"media": self.media, "grounds": self.grounds}
+        options: dict[str, Any] = {
+            "media": self.media,
+            "grounds": self.grounds,
+            "only_large": self.only_large,
+        }
         try:
             plain = draw_prompts(self.seed, images - related, self.most_things, **options)
             placed = draw_prompts(

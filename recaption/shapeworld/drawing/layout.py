@@ -53,9 +53,8 @@ class Canvas:
     word: Word | None
 
 
-def draw_things(rng: random.Random, canvas: Canvas) -> tuple[Thing, ...]:
-    """Draw 0 to 5 things that fit, from far to near."""
-    count = pick(rng, COUNTS)
+def draw_things(rng: random.Random, canvas: Canvas, count: int) -> tuple[Thing, ...]:
+    """Draw `count` things that fit, 0 to 5, from far to near."""
     meeting = pick(rng, MEETINGS) if count >= 2 else "apart"
     has_twins = count >= 2 and meeting == "apart" and rng.random() < TWIN_SHARE
     for attempt in itertools.count():

@@ -12,6 +12,9 @@ from recaption.shapeworld.sets.rendered_set import RenderedSet
 
 NAME = "rendered.json"
 
+_YOUNGER = {"most_things": 0, "only_large": False}
+"""What labels of before did not tell."""
+
 
 def put_label(out: str, rendered: RenderedSet, layout: str) -> None:
     """Write the label of a set into its folder, which shows that the folder can be written.
@@ -34,7 +37,7 @@ def _read(url: str) -> dict[str, Any]:
     if not storage.exists(url):
         return {}
     try:
-        return {"most_things": 0} | dict(json.loads(storage.read_bytes(url)))  # younger than some
+        return _YOUNGER | dict(json.loads(storage.read_bytes(url)))
     except (storage.StorageError, RecipeError):
         raise
     except (ValueError, TypeError) as e:

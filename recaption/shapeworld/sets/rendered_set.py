@@ -23,7 +23,8 @@ class RenderedSet:
     """`shards` times `per_shard` images of the scenes of a seed, or of random `crops` of them.
 
     `size` is the images' shorter side in pixels, None: drawn for each. With `most_things` above 0
-    only simple scenes are drawn: see `draw_simple_scene`. Raises RecipeError.
+    only simple scenes are drawn, with `only_large` of large things: see `draw_simple_scene`. Raises
+    RecipeError.
     """
 
     seed: int
@@ -33,12 +34,18 @@ class RenderedSet:
     image_format: ImageFormat = "jpg"
     crops: bool = False
     most_things: int = 0
+    only_large: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.most_things <= MOST_THINGS:
             raise RecipeError(
                 f"got {self.most_things} things at most, expected 1 to {MOST_THINGS}, or 0 for"
                 " scenes of all kinds"
+            )
+        if self.only_large and not self.most_things:
+            raise RecipeError(
+                "got only large things in scenes of all kinds, expected --most-things 1 or more"
+                " with --only-large"
             )
         if not (1 <= self.shards <= MAX_SHARDS and 1 <= self.per_shard <= MAX_PER_SHARD):
             raise RecipeError(

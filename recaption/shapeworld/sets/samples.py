@@ -38,7 +38,7 @@ class DrawnSample:
 def draw_sample(rendered: RenderedSet, index: int) -> DrawnSample:
     """Draw the sample of a set at an index."""
     if rendered.most_things:
-        scene = draw_simple_scene(rendered.seed, index, rendered.most_things)
+        scene = draw_simple_scene(rendered.seed, index, rendered.most_things, rendered.only_large)
     else:
         scene = draw_scene(rendered.seed, index)
     shown = draw_crop(scene) if rendered.crops else scene

@@ -1,5 +1,6 @@
 """The label of a rendered set: one folder holds one set."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,7 @@ def test_the_same_set_and_more_shards_of_it_are_continued(tmp_path):
     [
         ({"seed": 2}, "holds a set with seed=1, expected seed=2; take another --out, or delete"),
         ({"shards": 3}, "holds a set with shards=4, expected shards=3"),
+        ({"most_things": 1, "only_large": True}, "only_large=False, expected most_things=1"),
         ({"size": None, "crops": True}, "size=64, crops=False, expected size=None, crops=True"),
     ],
 )
@@ -36,6 +38,13 @@ def test_another_layout_is_refused(tmp_path):
     put_label(str(tmp_path), SET, "webdataset")
     with pytest.raises(RecipeError, match="layout=webdataset, expected layout=yfcc"):
         put_label(str(tmp_path), SET, "yfcc")
+
+
+def test_a_label_of_before_there_was_a_choice_is_continued(tmp_path):
+    put_label(str(tmp_path), SET, "webdataset")
+    row = json.loads((tmp_path / NAME).read_text())
+    (tmp_path / NAME).write_text(json.dumps({k: row[k] for k in row if k != "only_large"}))
+    put_label(str(tmp_path), SET, "webdataset")
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "7"])

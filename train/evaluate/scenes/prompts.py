@@ -10,7 +10,7 @@ from recaption import keyed
 from recaption.shapeworld.content import Ground, Medium
 from recaption.shapeworld.drawing.geometry import Related, Relation
 from recaption.shapeworld.language import Style, captions
-from recaption.shapeworld.scenes import Scene, draw_scene, is_simple
+from recaption.shapeworld.scenes import Scene, draw_if_simple
 from recaption.shapeworld.words import english
 
 SIDES = (Relation.LEFT_OF, Relation.ABOVE)
@@ -36,21 +36,20 @@ def draw_prompts(
     has_relation: bool = False,
     media: Collection[Medium] = (Medium.FLAT,),
     grounds: Collection[Ground] = tuple(Ground),
+    only_large: bool = False,
 ) -> list[ScenePrompt]:
     """Return square scenes of 1 to `most_things` things, without lettering, and their captions.
 
     A caption is in the short style; with `has_relation`, of scenes of 2 things or more, a sentence
-    follows that tells how two of them lie. Take a seed that no training data were drawn from.
-    Raises ValueError where hardly any scene is as asked for.
+    follows that tells how two of them lie; with `only_large`, all things are large. Take a seed
+    that no training data were drawn from. Raises ValueError where hardly any scene is as asked for.
     """
     found: list[ScenePrompt] = []
     for index in range(count * _MOST_TRIES):
         if len(found) == count:
             return found
-        scene = draw_scene(seed, index)
-        if is_simple(scene, most_things) and scene.medium in media:
-            if scene.background.kind not in grounds:
-                continue
+        scene = draw_if_simple(seed, index, most_things, only_large=only_large, media=media)
+        if scene is not None and scene.background.kind in grounds:
             caption = _with_relation(scene) if has_relation else _short(scene)
             if caption is not None:
                 found.append(ScenePrompt(scene, caption))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recaption.shapeworld.content import Ground, Medium
+from recaption.shapeworld.content import Ground, Medium, Size
 from recaption.shapeworld.reading.claims import Verdict
 from recaption.shapeworld.reading.judge import judge
 from recaption.shapeworld.reading.parser import parse
@@ -37,6 +37,11 @@ def test_media_grounds_and_number_of_things_can_be_asked_for() -> None:
     assert {len(prompt.scene.things) for prompt in prompts} == {1}
     assert {prompt.scene.background.kind for prompt in prompts} == {Ground.PLAIN}
     assert {prompt.scene.medium for prompt in prompts} <= {Medium.SKETCH, Medium.FLAT}
+
+
+def test_prompts_can_ask_for_large_things_only() -> None:
+    prompts = draw_prompts(5, 6, only_large=True)
+    assert {one.size for prompt in prompts for one in prompt.scene.things} == {Size.LARGE}
 
 
 def test_what_does_not_exist_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
