@@ -22,8 +22,9 @@ import re
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,9 @@ from train.config import TrainRecipe, load_train_recipe
 from train.errors import TrainingError
 from train.logs import read_lines
 from train.pace import images_in_all
+from train.progress import Report
+
+_TELL_S = 60.0
 
 _T975 = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 """Student's t, 97.5%, by degrees of freedom."""
@@ -96,7 +100,10 @@ def load_comparison(path: str, overrides: Sequence[str] = ()) -> tuple[Compariso
 def run_cells(
     comparison: Comparison, cells: Sequence[Cell], jobs: int, tell: Callable[[str], None]
 ) -> None:
-    """Run what is not finished. Raises TrainingError for the first cell that fails."""
+    """Run what is not finished, and tell how far all of it is, with rate and time left.
+
+    Raises TrainingError for the first cell that fails.
+    """
     left = [cell for cell in cells if not is_finished(cell)]
     tell(f"{len(cells)} runs, {len(cells) - len(left)} of them finished")
 
@@ -108,13 +115,26 @@ def run_cells(
             raise TrainingError(f"{cell.arm}, seed {cell.seed}: {why[-1] if why else 'it died'}")
         tell(f"finished {cell.arm}, seed {cell.seed}")
 
+    first, started = sum(map(_seen, cells)), time.monotonic()
+    total = sum(images_in_all(cell.recipe) for cell in cells)
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(run, left))
+        runs = [pool.submit(run, cell) for cell in left]
+        try:
+            waiting = set(runs)
+            while waiting:
+                done, waiting = wait(waiting, _TELL_S, FIRST_EXCEPTION)
+                for one in done:
+                    one.result()
+                if waiting and (seen := sum(map(_seen, cells))) > first:
+                    rate = (seen - first) / (time.monotonic() - started)
+                    tell(Report(seen, total, rate).line())
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def is_finished(cell: Cell) -> bool:
     """Whether a cell's log has its last evaluation."""
-    return bool(final_values(cell)) and _last(cell) >= images_in_all(cell.recipe)
+    return bool(final_values(cell)) and _seen(cell) >= images_in_all(cell.recipe)
 
 
 def final_values(cell: Cell) -> dict[str, float]:
@@ -127,7 +147,8 @@ def final_values(cell: Cell) -> dict[str, float]:
     return values
 
 
-def _last(cell: Cell) -> int:
+def _seen(cell: Cell) -> int:
+    """Return how many images a cell has seen, as logged."""
     return max((json.loads(line)["images"] for line in read_lines(cell.recipe.out)), default=0)
 
 

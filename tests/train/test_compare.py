@@ -59,6 +59,15 @@ def test_cells_run_once_and_are_told(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_it_tells_how_far_all_cells_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    caption_shards(tmp_path)
+    monkeypatch.setattr("train.compare._TELL_S", 0.05)
+    comparison, cells = load_comparison(write_comparison(tmp_path, seeds=[1]))
+    told: list[str] = []
+    run_cells(comparison, cells, 1, told.append)
+    assert any(line.startswith("images 16/32 50.0%") and " left 0:" in line for line in told), told
+
+
 def test_intervals_are_students(tmp_path: Path) -> None:
     caption_shards(tmp_path)
     _, cells = load_comparison(write_comparison(tmp_path))
