@@ -24,6 +24,21 @@ def test_presets_can_be_overridden_in_part():
     assert FlowConfig(preset="base", depth=3).size == Size(768, 3, 12)
 
 
+@pytest.mark.parametrize(
+    ("settings", "is_image"),
+    [
+        ({"preset": "nano", "patch": 4}, False),
+        ({"preset": "nano", "patch": 8}, True),
+        ({"preset": "base", "patch": 16}, True),
+        ({"preset": "base", "patch": 16, "predict": "velocity"}, False),
+        ({"preset": "base", "patch": 2, "latent": {"vae": "some/vae"}}, False),
+        ({"preset": "nano", "patch": 4, "predict": "image"}, True),
+    ],
+)
+def test_the_image_is_put_out_where_a_patch_is_large(settings, is_image):
+    assert FlowConfig.model_validate(settings).predicts_image is is_image
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_fits_together(preset):
     assert FlowConfig(preset=preset).size == PRESETS[preset]

@@ -51,9 +51,7 @@ class FlowFamily:
         self._is_text_trained = isinstance(text, TrainableText)
         self._frozen_text = None if self._is_text_trained else text
         self._units = [*denoiser.blocks, *(text.blocks if isinstance(text, TrainableText) else ())]
-        self._predicts_image = config.predict == "image" or (
-            config.predict == "auto" and not config.latent.vae
-        )
+        self._predicts_image = config.predicts_image
         self.nets = nn.ModuleDict({"denoiser": denoiser})
         if self._is_text_trained:
             self.nets["text"] = text
