@@ -139,7 +139,7 @@ def compare(
         _fail(str(e), 1)
     for line in write_results(found, results(cells)):
         _print(line)
-    _print(f"all values: {found.out}/results.json, picture: {found.out}/plot.png")
+    _print(f"all values: {found.out}/results.json, pictures: plot.png and samples.png beside it")
 
 
 @app.command()

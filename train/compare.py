@@ -34,6 +34,7 @@ from recaption import storage
 from recaption.config import RecipeError, Section
 from recaption.config_errors import explain
 from recaption.recipe_file import parse_yaml
+from train.compare_pictures import Result, draw_results, draw_samples
 from train.config import TrainRecipe, load_train_recipe
 from train.errors import TrainingError
 from train.logs import read_lines
@@ -66,15 +67,6 @@ class Cell:
     recipe: TrainRecipe
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A metric of an arm: its mean over seeds, half of its 95% interval (None: one seed)."""
-
-    mean: float
-    half: float | None
-    values: tuple[float, ...]
-
-
 def load_comparison(path: str, overrides: Sequence[str] = ()) -> tuple[Comparison, list[Cell]]:
     """Read a comparison and all its cells' recipes. Raises RecipeError.
 
@@ -89,12 +81,17 @@ def load_comparison(path: str, overrides: Sequence[str] = ()) -> tuple[Compariso
     cells = []
     for seed in found.seeds:
         for arm, changes in found.arms.items():
-            name = re.sub(r"\W+", "-", arm).strip("-").lower()
-            out = storage.join(found.out, f"{name}-{seed}")
+            out = folder_of(found, arm, seed)
             all_changes = (*changes, *overrides, f"seed={seed}", f"out={out}")
             recipe = load_train_recipe(found.base, all_changes)
             cells.append(Cell(arm, seed, all_changes, recipe))
     return found, cells
+
+
+def folder_of(comparison: Comparison, arm: str, seed: int) -> str:
+    """Return the folder of a cell's run."""
+    name = re.sub(r"\W+", "-", arm).strip("-").lower()
+    return storage.join(comparison.out, f"{name}-{seed}")
 
 
 def run_cells(
@@ -174,7 +171,7 @@ def _result(values: Sequence[float]) -> Result:
 
 
 def write_results(comparison: Comparison, found: Mapping[str, Mapping[str, Result]]) -> list[str]:
-    """Write results.json and plot.png; return the table's lines. Raises RecipeError."""
+    """Write results.json and the pictures; return the table's lines. Raises RecipeError."""
     by_arm = found.get(comparison.metric)
     if by_arm is None:
         known = ", ".join(found) or "nothing"
@@ -186,34 +183,19 @@ def write_results(comparison: Comparison, found: Mapping[str, Mapping[str, Resul
     storage.write_bytes(
         storage.join(comparison.out, "results.json"), json.dumps(rows, indent=1).encode()
     )
-    storage.write_bytes(storage.join(comparison.out, "plot.png"), draw(comparison, by_arm))
+    arms = [arm for arm in comparison.arms if arm in by_arm]
+    runs = {arm: folder_of(comparison, arm, comparison.seeds[0]) for arm in arms}
+    pictures = {
+        "plot.png": draw_results({arm: by_arm[arm] for arm in arms}, comparison.metric),
+        "samples.png": draw_samples(runs),
+    }
+    for name, picture in pictures.items():
+        if picture:
+            storage.write_bytes(storage.join(comparison.out, name), picture)
     width = max(map(len, by_arm))
-    return [f"{arm:{width}}  {_shown(by_arm[arm])}" for arm in comparison.arms if arm in by_arm]
+    return [f"{arm:{width}}  {_shown(by_arm[arm])}" for arm in arms]
 
 
 def _shown(result: Result) -> str:
     half = f" ±{result.half:.3f}" if result.half is not None else ""
     return f"{result.mean:.3f}{half}   ({', '.join(f'{value:.3f}' for value in result.values)})"
-
-
-def draw(comparison: Comparison, by_arm: Mapping[str, Result]) -> bytes:
-    """Draw each arm's seeds, mean and interval; return a PNG."""
-    import io
-
-    from matplotlib.figure import Figure
-
-    arms = [arm for arm in comparison.arms if arm in by_arm]
-    figure = Figure(figsize=(7, 0.6 * len(arms) + 1.2), layout="constrained")
-    axes = figure.add_subplot()
-    for y, arm in enumerate(reversed(arms)):
-        result = by_arm[arm]
-        axes.errorbar(result.mean, y, xerr=result.half or 0, fmt="o", color="#1f4e79", capsize=4)
-        axes.plot(result.values, [y - 0.2] * len(result.values), "|", color="#888888")
-    axes.set_yticks(range(len(arms)), list(reversed(arms)))
-    axes.set_xlabel(f"{comparison.metric} (mean and 95% interval of {len(comparison.seeds)} seeds)")
-    axes.grid(axis="x", alpha=0.3)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    return buffer.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -11,13 +12,13 @@ import yaml
 from recaption.config import RecipeError
 from tests.train.data import caption_shards
 from train.compare import (
-    Result,
     is_finished,
     load_comparison,
     results,
     run_cells,
     write_results,
 )
+from train.compare_pictures import Result, draw_samples
 from train.errors import TrainingError
 
 TINY = {
@@ -66,6 +67,20 @@ def test_it_tells_how_far_all_cells_are(tmp_path: Path, monkeypatch: pytest.Monk
     told: list[str] = []
     run_cells(comparison, cells, 1, told.append)
     assert any(line.startswith("images 16/32 50.0%") and " left 0:" in line for line in told), told
+
+
+def test_samples_of_arms_stand_side_by_side(tmp_path: Path) -> None:
+    from PIL import Image
+
+    assert draw_samples({"a": str(tmp_path / "a")}) == b""
+    for arm, colour in (("a", "red"), ("b", "blue")):
+        (tmp_path / arm / "samples").mkdir(parents=True)
+        for name, shade in (("000.png", "white"), ("001.png", colour)):
+            Image.new("RGB", (40, 60), shade).save(tmp_path / arm / "samples" / name)
+    picture = draw_samples({arm: str(tmp_path / arm) for arm in "ab"})
+    drawn = Image.open(io.BytesIO(picture)).convert("RGB")
+    left, right = (drawn.getpixel((drawn.width * k // 4, drawn.height // 2)) for k in (1, 3))
+    assert (left, right) == ((255, 0, 0), (0, 0, 255))
 
 
 def test_intervals_are_students(tmp_path: Path) -> None:
