@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from PIL import Image
 
 from recaption import keyed
 from recaption.shapeworld.captioner.architecture import MERGE, PATCH, SIZE, TOKEN
-from recaption.shapeworld.captioner.lessons import Exercise, draw_exercises, draw_view
+from recaption.shapeworld.captioner.lessons import draw_copying, draw_exercises, draw_view
 from recaption.shapeworld.content import Colour, Fill, Medium, Shape, Tone, hue_in
 from recaption.shapeworld.drawing.geometry import frame_of, to_unit
 from recaption.shapeworld.drawing.outlines import contains, outline
@@ -116,7 +116,7 @@ def draw_batches(
         bucket.append((pixels, labels, exercises))
         if len(bucket) == images:
             texts = [one for _, _, drawn in bucket for one in drawn]
-            ids, text_labels = tokenize(tokenizer, texts)
+            ids, text_labels = tokenize(tokenizer, [(e.prompt, e.answer) for e in texts])
             yield Batch(
                 images=np.stack([pixels for pixels, _, _ in bucket]),
                 grid=grid,
@@ -140,26 +140,24 @@ def again(batches: Iterator[Batch], seed: int, kept: int = 100) -> Iterator[Batc
         yield rng.choice(recent)
 
 
-def draw_text_batches(
-    tokenizer: Any, draw: Callable[[int], Exercise], first: int, rows: int
-) -> Iterator[tuple[Array, Array]]:
-    """Yield (ids, labels) [rows, T] of exercises without images, from number `first` on."""
-    for start in range(first, 1 << 60, rows):
-        yield tokenize(tokenizer, [draw(start + k) for k in range(rows)])
+def draw_text_batches(tokenizer: Any, seed: int, rows: int) -> Iterator[tuple[Array, Array]]:
+    """Yield (ids, labels) [rows, T] of exercises in copying, without images."""
+    for first in range(0, 1 << 60, rows):
+        drawn = [draw_copying(seed, first + k) for k in range(rows)]
+        yield tokenize(tokenizer, [(one.prompt, one.answer) for one in drawn])
 
 
-def tokenize(tokenizer: Any, exercises: Sequence[Exercise]) -> tuple[Array, Array]:
+def tokenize(tokenizer: Any, texts: list[tuple[str, str]]) -> tuple[Array, Array]:
     """Return ids and labels [N, T] of prompts and answers as they stand behind the image."""
     end = "<|im_end|>"
-    written = [f"<|vision_end|>{e.prompt}{end}\n<|im_start|>assistant\n" for e in exercises]
+    written = [f"<|vision_end|>{p}{end}\n<|im_start|>assistant\n" for p, _ in texts]
     prompts = tokenizer(written).input_ids
-    answers = tokenizer([f"{e.answer}{end}" for e in exercises]).input_ids
-    givens = tokenizer([e.given for e in exercises]).input_ids
+    answers = tokenizer([f"{a}{end}" for _, a in texts]).input_ids
     longest = max(len(p) + len(a) for p, a in zip(prompts, answers, strict=True))
-    ids = np.full((len(exercises), longest), tokenizer.pad_token_id, dtype=np.int64)
+    ids = np.full((len(texts), longest), tokenizer.pad_token_id, dtype=np.int64)
     labels = np.full_like(ids, -100)
-    for row, (prompt, answer, given) in enumerate(zip(prompts, answers, givens, strict=True)):
-        both, asked = len(prompt) + len(answer), len(prompt) + len(given)
+    for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+        both = len(prompt) + len(answer)
         ids[row, :both] = prompt + answer
-        labels[row, asked:both] = answer[len(given) :]
+        labels[row, len(prompt) : both] = answer
     return ids, labels

@@ -42,15 +42,11 @@ ALT_KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """A prompt and the answer that is right for the image it is asked of.
-
-    `given`: how the answer begins, where that is not to be learned.
-    """
+    """A prompt and the answer that is right for the image it is asked of."""
 
     task: str
     prompt: str
     answer: str
-    given: str = ""
 
 
 def draw_view(seed: int, index: int, is_simple: bool = False) -> tuple[Scene, Scene]:
@@ -126,30 +122,6 @@ def draw_copying(seed: int, index: int) -> Exercise:
         alt = AltText(AltKind.FACTS, f"{alt.text}, {facts.place}")
     style = rng.choice(tuple(Style))
     return Exercise("copying", prompts().render(style, Hints(alt.text)), facts.sentence())
-
-
-def draw_class_lesson(seed: int, index: int, is_simple: bool) -> Exercise:
-    """Draw an exercise without an image: told a class and a caption, add the class if it is right.
-
-    What a picture shows stands in the caption, so a language model alone can learn which class
-    names which shapes. A simple one has a short caption of one thing: on those it is learned in
-    hundreds of steps, and from there on longer captions; on these alone it is not.
-    """
-    rng = random.Random(keyed.integer("class lesson", seed, index))
-    scene, shown = draw_view(seed, index, is_simple)
-    style = rng.choice((Style.SHORT, Style.DENSE, Style.SPATIAL))
-    if is_simple:
-        scene = shown = replace(scene, things=scene.things[:1])
-        style = Style.SHORT
-    hint = _draw_class(shown, rng)
-    known = believed(shown, Known(), [hint])
-    wording = rng.getrandbits(40)
-    return Exercise(
-        task="class",
-        prompt=prompts().render(style, Hints("", (hint,))),
-        answer=captions(shown, style, wording, known),
-        given=captions(shown, style, wording),
-    )
 
 
 @cache

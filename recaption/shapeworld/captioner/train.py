@@ -1,14 +1,11 @@
 """Train the built-in captioner from scratch: `python -m recaption.shapeworld.captioner.train`.
 
-Six stages. `copy`: the language model alone learns to carry facts from a prompt to an answer.
+Four stages. `copy`: the language model alone learns to carry facts from a prompt to an answer.
 `vision`: the vision tower alone learns what is in each patch, by heads that are dropped later.
-`simple`: both together, on scenes of one or two things. `joint`: everything. `classes`: the
-language model alone learns to say a class it is told where its caption bears that out, of one thing
-first.
-`settle`: everything again. The learning rate rises, stays, and falls over the last part of `joint`
-and over `settle`. Run the same command again and it goes on from its last state; a smaller --joint
-makes it end sooner. On two cores, do nothing else beside it: another busy process makes it three
-times as slow.
+`simple`: both together, on scenes of one or two things. `joint`: everything. The learning rate
+rises, stays, and falls over the last part of `joint`. Run the same command again and it goes on
+from its last state; a smaller --joint makes it end sooner. On two cores, do nothing else beside it:
+another busy process makes it three times as slow.
 """
 
 from __future__ import annotations
@@ -22,7 +19,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +40,6 @@ from recaption.shapeworld.captioner.batches import (
     draw_text_batches,
 )
 from recaption.shapeworld.captioner.forward import patches_of, read, see
-from recaption.shapeworld.captioner.lessons import Exercise, draw_class_lesson, draw_copying
 from recaption.shapeworld.captioner.tokens import make_tokenizer
 from recaption.shapeworld.content import Medium
 from recaption.shapeworld.drawing.setting import WORDS
@@ -69,26 +64,14 @@ _CENTRE, _COVERED, _BARE = 4.0, 0.6, 0.1
 """What a patch counts for: where a thing's centre is, on a thing, on the background."""
 
 
-_WITHOUT_IMAGES = ("copy", "classes")
-"""Stages of the language model alone."""
-
-_SIMPLE_CLASSES = 0.45
-"""Share of the lessons in classes that are simple ones alone."""
-
-_SETTLING = 0.4
-"""The rate with which `settle` begins, as a share of the others'."""
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long, how much at a time, how fast. `copy` to `settle` are steps."""
+    """How long, how much at a time, how fast. `copy` to `joint` are steps."""
 
     copy: int = 800
     vision: int = 1500
     simple: int = 500
-    joint: int = 14700
-    classes: int = 900
-    settle: int = 1300
+    joint: int = 11200
     decay: float = 0.5
     images: int = 24
     answers: int = 3
@@ -101,7 +84,7 @@ class Plan:
     def stages(self) -> tuple[tuple[str, int], ...]:
         """The stages with the step at which each ends."""
         ends, total = [], 0
-        for name in ("copy", "vision", "simple", "joint", "classes", "settle"):
+        for name in ("copy", "vision", "simple", "joint"):
             total += getattr(self, name)
             ends.append((name, total))
         return tuple(ends)
@@ -116,15 +99,14 @@ class Plan:
         raise ValueError(f"got step {step}, expected one below {begin}")
 
     def rate_at(self, step: int) -> float:
-        """Return the learning rate: warm-up in each stage, then flat or falling as a cosine."""
+        """Return the learning rate: warm-up in each stage, then flat, cosine decay at the end."""
         stage, within = self.stage_of(step)
         warm = min(1.0, (within + 1) / 60)
-        peak = self.rate * (_SETTLING if stage == "settle" else 1.0)
-        falling = {"joint": self.decay * self.joint, "settle": self.settle}.get(stage, 0)
-        left = dict(self.stages)[stage] - step
-        if left >= falling:
-            return peak * warm
-        return peak * warm * max(0.02, 0.5 - 0.5 * math.cos(math.pi * left / falling))
+        falling = self.decay * self.joint
+        left = self.stages[-1][1] - step
+        if stage != "joint" or left > falling:
+            return self.rate * warm
+        return self.rate * max(0.02, 0.5 - 0.5 * math.cos(math.pi * left / falling))
 
 
 class Lessons(IterableDataset):  # type: ignore[type-arg]
@@ -135,25 +117,13 @@ class Lessons(IterableDataset):  # type: ignore[type-arg]
 
     def __iter__(self) -> Iterator[Any]:
         tokenizer, plan, stage, first = self._make
-        rows = plan.images * plan.answers
         if stage == "copy":
-            return draw_text_batches(tokenizer, partial(draw_copying, plan.seed), 0, rows)
-        if stage == "classes":
-            draw = partial(_draw_class_or_copying, plan.seed, rows * plan.classes)
-            return draw_text_batches(tokenizer, draw, first * plan.answers, rows)
+            return draw_text_batches(tokenizer, plan.seed, plan.images * plan.answers)
         answers = 1 if stage == "vision" else plan.answers
         size = 2 * plan.images if stage == "vision" else plan.images
-        begin = (("vision", "simple", "joint", "settle").index(stage) << 40) + first
+        begin = (("vision", "simple", "joint").index(stage) << 40) + first
         drawn = draw_batches(tokenizer, plan.seed, begin, size, answers, stage == "simple")
         return again(drawn, plan.seed + first)
-
-
-def _draw_class_or_copying(seed: int, count: int, index: int) -> Exercise:
-    """Draw one of `count` lessons in classes: simple ones first, then all kinds and copying."""
-    kind = index % 6 if index >= _SIMPLE_CLASSES * count else 0
-    if kind == 1:
-        return draw_copying(seed + 1, index)
-    return draw_class_lesson(seed, index, is_simple=kind in (0, 2))
 
 
 class Course:
@@ -210,10 +180,8 @@ class Course:
 
     def loss_of(self, stage: str, batch: Any) -> tuple[Tensor, Tensor]:
         """Return the losses of language and of patches."""
-        if stage in _WITHOUT_IMAGES:
-            ids, labels = batch
-            full = 1 if stage == "classes" else _FULL_ANSWER  # to say nothing weighs no more
-            return self._language_loss(None, (0, 0), ids, labels, full), torch.zeros(())
+        if stage == "copy":
+            return self._language_loss(None, (0, 0), *batch), torch.zeros(())
         h_BLD, tokens_BGD = see(self.model.model.visual, patches_of(batch.images), batch.grid)
         of_patches = self._patch_loss(h_BLD, torch.from_numpy(batch.patch_labels))
         if stage == "vision":
@@ -221,23 +189,17 @@ class Course:
         return self._language_loss(tokens_BGD, batch.grid, batch.ids, batch.labels), of_patches
 
     def _language_loss(
-        self,
-        tokens_BGD: Tensor | None,
-        grid: tuple[int, int],
-        ids: Array,
-        labels: Array,
-        full: int = _FULL_ANSWER,
+        self, tokens_BGD: Tensor | None, grid: tuple[int, int], ids: Array, labels: Array
     ) -> Tensor:
         """Return the mean over the answers' tokens, and what the places of image tokens cost.
 
-        Texts of like length go through together. An answer of fewer than `full` tokens weighs as
-        much as one of so many: else the one word that answers a question would count for nothing
-        beside a caption.
+        Texts of like length go through together. The tokens of a short answer weigh more: else the
+        one word that answers a question would count for nothing beside a caption.
         """
         ids_NT, labels_NT = torch.from_numpy(ids), torch.from_numpy(labels)
         lengths = (ids_NT != self.tokenizer.pad_token_id).sum(1)
         answered_N = (labels_NT != -100).sum(1)
-        weight_N = (full / answered_N).clamp(min=1.0)
+        weight_N = (_FULL_ANSWER / answered_N).clamp(min=1.0)
         total, weights = torch.zeros(()), (weight_N * answered_N).sum()
         for rows in lengths.argsort().chunk(_GROUPS):
             longest = int(lengths[rows].max())
@@ -376,7 +338,7 @@ def _tell(course: Course, stage: str, losses: tuple[float, float], total: int) -
         )
     if step % plan.save_every == 0:
         course.save()
-    if step % plan.measure_every == 0 and stage not in _WITHOUT_IMAGES:
+    if step % plan.measure_every == 0 and stage != "copy":
         _measure(course, stage)
 
 
