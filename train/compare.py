@@ -115,9 +115,8 @@ def run_cells(
     first, started = sum(map(_seen, cells)), time.monotonic()
     total = sum(images_in_all(cell.recipe) for cell in cells)
     with ThreadPoolExecutor(jobs) as pool:
-        runs = [pool.submit(run, cell) for cell in left]
+        waiting = {pool.submit(run, cell) for cell in left}
         try:
-            waiting = set(runs)
             while waiting:
                 done, waiting = wait(waiting, _TELL_S, FIRST_EXCEPTION)
                 for one in done:

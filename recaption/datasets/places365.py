@@ -39,7 +39,7 @@ class Places:
 
 def sample_id(sample: Sample) -> str:
     """Return `b/bus_station/indoor/00004835` or `Places365_val_00020696`; "" for another make."""
-    stem = _stem(sample)
+    stem = sample.stem
     if _LISTED.fullmatch(stem):
         return stem
     category = _category_in_path(sample)
@@ -77,7 +77,7 @@ def _category(sample: Sample, places: Places) -> str:
     category = _category_in_path(sample)
     if category and (not places.categories or category in places.categories.values()):
         return category
-    return places.categories.get(places.val.get(_stem(sample), ""), "")
+    return places.categories.get(places.val.get(sample.stem, ""), "")
 
 
 def _category_in_path(sample: Sample) -> str:
@@ -87,10 +87,6 @@ def _category_in_path(sample: Sample) -> str:
         if found:
             return found[1]
     return ""
-
-
-def _stem(sample: Sample) -> str:
-    return sample.stem
 
 
 def _load(tables: Tables) -> Places:

@@ -37,7 +37,7 @@ Entry = Mapping[str, object]
 
 def sample_id(sample: Sample) -> str:
     """Return the image's hash, which is its file's name; "" for a file of another make."""
-    stem = _stem(sample)
+    stem = sample.stem
     return stem if _HASH.fullmatch(stem) else ""
 
 
@@ -53,7 +53,7 @@ def open_reader(tables: Tables, source: SourceConfig) -> HintReader:
 
 def hints(sample: Sample, names: Mapping[str, str], index: Index | None) -> Hints:
     """Return species, organ and credits of an image."""
-    found = index.get(printable(_stem(sample))) if index else []
+    found = index.get(printable(sample.stem)) if index else []
     entry = cast(Entry, json.loads(found[0])) if found else {}
     # The folder first: the species in the metadata of version 1.0 are partly wrong.
     folder = (sample.image_name or sample.key).rpartition("/")[0].rpartition("/")[2]
@@ -111,10 +111,6 @@ def _load(tables: Tables, name: str) -> dict[str, object]:
 def _describe(table: Mapping[str, object]) -> str:
     first = next(iter(table.items()), None)
     return "an empty object" if first is None else f"{first[0]!r}: {str(first[1])[:80]!r}"
-
-
-def _stem(sample: Sample) -> str:
-    return sample.stem
 
 
 def _text(value: object) -> str:

@@ -132,6 +132,10 @@ WRONG = [
     (["--size", 47], "got size 47, expected 48 to 512 pixels"),
     (["--size", 513], "got size 513"),
     (["--format", "jpeg"], "got format 'jpeg', expected jpg or png, did you mean jpg?"),
+    (
+        ["--only-large"],
+        "only large things in scenes of all kinds, expected --most-things 1 or more",
+    ),
     (["--layout", "yfc"], "got layout 'yfc', expected one of webdataset, imagenet, openimages, y"),
     (["--layout", "yfcc", "--format", "png"], "got format 'png', expected jpg"),
     (["--workers", -1], "--workers: got -1, expected"),
