@@ -7,6 +7,7 @@ from typing import Any
 
 from recaption import keyed
 from recaption.config import CaptionConfig, Recipe, SafeguardsConfig, SourceConfig
+from recaption.engines.identity import similarity_hash
 
 _RATE_ONLY = frozenset(
     "max_num_seqs max_num_batched_tokens gpu_memory_utilization kv_cache_memory_bytes swap_space"
@@ -49,7 +50,7 @@ def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
     if recipe.attributes.model:
         decisive["attributes"] = recipe.attributes.model_dump(
             exclude={"batch", "replicas", "num_gpus", "num_cpus"}
-        )
+        ) | {"model": similarity_hash(recipe.attributes.model)}
     if (guards := _safeguards(recipe.safeguards)) != _safeguards(SafeguardsConfig()):
         decisive["safeguards"] = guards
     return keyed.hexdigest("fingerprint-1", json.dumps(decisive, sort_keys=True, default=str))
@@ -60,6 +61,7 @@ def _safeguards(config: SafeguardsConfig) -> dict[str, Any]:
     decisive = config.model_dump(exclude={"clip", "least_logprob"})
     if config.clip.model:
         decisive["clip"] = config.clip.model_dump(exclude={"device"})
+        decisive["clip"]["model"] = similarity_hash(config.clip.model)
     if config.least_logprob is not None:
         decisive["least_logprob"] = config.least_logprob
     return decisive

@@ -118,6 +118,25 @@ def test_the_gate_of_similarity_decides_where_it_is_on() -> None:
     assert len(others | {on}) == len(CHANGED_GATE) + 1
 
 
+@pytest.mark.parametrize("section", ["attributes", "safeguards.clip"])
+def test_a_similarity_model_in_a_folder_is_known_by_its_content(
+    tmp_path: Path, section: str
+) -> None:
+    def print_with(folder: Path) -> str:
+        data: dict[str, Any] = {"source": {"path": "x"}, "engine": {"kind": "echo"}}
+        gate = {"model": str(folder)}
+        attributes = {"attributes": gate | {"descriptions": ["a cat"]}}
+        guarded = {"safeguards": {"clip": gate}} if "." in section else attributes
+        return fingerprint(parse_recipe(data | {"corpus": {"path": "y"}} | guarded), "p", "m")
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(b"weights")
+    assert print_with(tmp_path / "a") == print_with(tmp_path / "b")
+    (tmp_path / "b" / "model.safetensors").write_bytes(b"others!")
+    assert print_with(tmp_path / "a") != print_with(tmp_path / "b")
+
+
 CHANGED_GATE: list[tuple[str, object]] = [("least", 0.3), ("revision", "v2")]
 
 

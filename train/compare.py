@@ -59,10 +59,11 @@ class Comparison(Section):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One run of a comparison."""
+    """One run of a comparison, in which `metric` is measured."""
 
     arm: str
     seed: int
+    metric: str
     overrides: tuple[str, ...]
     recipe: TrainRecipe
 
@@ -84,7 +85,7 @@ def load_comparison(path: str, overrides: Sequence[str] = ()) -> tuple[Compariso
             out = folder_of(found, arm, seed)
             all_changes = (*changes, *overrides, f"seed={seed}", f"out={out}")
             recipe = load_train_recipe(found.base, all_changes)
-            cells.append(Cell(arm, seed, all_changes, recipe))
+            cells.append(Cell(arm, seed, found.metric, all_changes, recipe))
     return found, cells
 
 
@@ -129,8 +130,8 @@ def run_cells(
 
 
 def is_finished(cell: Cell) -> bool:
-    """Whether a cell's log has its last evaluation."""
-    return bool(final_values(cell)) and _seen(cell) >= images_in_all(cell.recipe)
+    """Whether a cell's log has its last evaluation; its last losses stand there before."""
+    return cell.metric in final_values(cell)
 
 
 def final_values(cell: Cell) -> dict[str, float]:

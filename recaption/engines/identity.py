@@ -45,7 +45,7 @@ def model_hash(config: EngineConfig) -> str:
                 f"engine.model: no built-in captioner {config.model!r}"
                 f"{nearest(config.model, BUILT_IN)} (there is {', '.join(BUILT_IN)})"
             )
-        return _hash_of(BUILT_IN[config.model])
+        return folder_hash(BUILT_IN[config.model])
     if config.kind != "vllm" or not looks_like_path(config.model):
         return f"{config.model}@{config.revision or 'default'}"
     folder = Path(config.model).expanduser()
@@ -56,10 +56,17 @@ def model_hash(config: EngineConfig) -> str:
         )
     if not (folder / "config.json").is_file():
         raise RecipeError(f"engine.model: {config.model} has no config.json: not a checkpoint")
-    return _hash_of(folder)
+    return folder_hash(folder)
 
 
-def _hash_of(folder: Path) -> str:
+def similarity_hash(model: str) -> str:
+    """Identify a model of image-text similarity: a local folder by its content, another by name."""
+    folder = Path(model).expanduser()
+    return folder_hash(folder) if looks_like_path(model) and folder.is_dir() else model
+
+
+def folder_hash(folder: Path) -> str:
+    """Return a hash of a folder's files: names, sizes and contents, of large ones both ends."""
     h = hashlib.blake2b(digest_size=8)
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file.suffix not in _SKIPPED and not file.name.startswith("."):

@@ -60,6 +60,13 @@ def captions(
     return f"{caption} {known.sentence()}" if known else caption
 
 
+def known_sentence(known: Known, language: str = "English") -> str:
+    """Return the sentence of known facts that a caption ends with, empty where there are none."""
+    if not known:
+        return ""
+    return german.known_sentence(known) if language == "German" else known.sentence()
+
+
 def is_word_read(scene: Scene) -> bool:
     """Whether the picture shows a whole word."""
     return scene.word is not None and word_share(scene.word, scene.aspect) >= WHOLE

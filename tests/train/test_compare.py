@@ -60,6 +60,18 @@ def test_cells_run_once_and_are_told(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_cell_that_was_killed_before_its_last_evaluation_is_not_finished(tmp_path: Path) -> None:
+    caption_shards(tmp_path)
+    _, (cell, _) = load_comparison(write_comparison(tmp_path, seeds=[1]))
+    log = Path(cell.recipe.out) / "log.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text(json.dumps({"images": 16, "loss": 0.5}) + "\n")
+    assert not is_finished(cell)
+    with log.open("a") as file:
+        file.write(json.dumps({"images": 16, "validation loss": 0.5}) + "\n")
+    assert is_finished(cell)
+
+
 def test_it_tells_how_far_all_cells_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     caption_shards(tmp_path)
     monkeypatch.setattr("train.compare._TELL_S", 0.05)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import io
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,12 @@ from PIL import Image
 
 from recaption import keyed
 from recaption.shapeworld.captioner.architecture import MERGE, PATCH, SIZE, TOKEN
-from recaption.shapeworld.captioner.lessons import draw_copying, draw_exercises, draw_view
+from recaption.shapeworld.captioner.lessons import (
+    Exercise,
+    draw_copying,
+    draw_exercises,
+    draw_view,
+)
 from recaption.shapeworld.content import Colour, Fill, Medium, Shape, Tone, hue_in
 from recaption.shapeworld.drawing.geometry import frame_of, to_unit
 from recaption.shapeworld.drawing.outlines import contains, outline
@@ -33,25 +38,44 @@ FILLS = tuple(Fill)
 PIXELS = (64, 128)
 """Shorter side of the images, drawn for each."""
 
+DECIDING = 6.0
+"""What a token counts for that decides: one of forty says whether a class is believed."""
+
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """B images of one grid, and K texts for each (row b * K + k belongs to image b).
+class Texts:
+    """N prompts with answers: `ids` [N, T], padded at the right, and what each token counts for.
+
+    `weights` [N, T] float32 are 0 where nothing is to be learned, 1 on an answer, and `DECIDING` on
+    what decides.
+    """
+
+    ids: Array
+    weights: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """B images of one grid.
 
     `images` [B, H, W, 3] uint8; `grid` in patches; `patch_labels` [B, L, 6] int64 in the order of
     the patches: shape + 1, colour + 1, fill + 1 of what covers the patch's middle (0: nothing),
     1 where a thing's centre is, medium, number + 1 of the printed word on it (0: none).
-    `ids` [B * K, T] is the text behind the image, `labels` the same with -100 where nothing is to
-    be learned. `tasks` names each row's task.
     """
 
     images: Array
     grid: tuple[int, int]
     patch_labels: Array
-    ids: Array
-    labels: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Pictures with K texts each (row b * K + k belongs to image b); `tasks` names each row's."""
+
+    pictures: Pictures
+    texts: Texts
     tasks: tuple[str, ...]
 
 
@@ -97,40 +121,43 @@ def merge_order(rows: int, columns: int) -> Array:
     return raster.transpose(0, 2, 1, 3).reshape(-1)
 
 
-START = "<|im_start|>user\n<|vision_start|>"
-"""What stands before the image."""
+Drawn = TypeVar("Drawn")
+
+START, END = "<|im_start|>user\n<|vision_start|>", "<|im_end|>"
+"""What stands before the image; what ends a prompt and an answer."""
 
 
 def draw_batches(
     tokenizer: Any, seed: int, first: int, images: int, answers: int, is_simple: bool = False
 ) -> Iterator[Batch]:
     """Yield batches without end, from scene number `first` on; images of one grid come together."""
-    waiting: dict[tuple[int, int], list[tuple[Array, Array, list[Any]]]] = defaultdict(list)
+    for pictures, views in draw_pictures(seed, first, images, is_simple):
+        drawn = [draw_exercises(scene, shown, seed, answers) for scene, shown in views]
+        texts = [one for of_view in drawn for one in of_view]
+        yield Batch(pictures, tokenize(tokenizer, texts), tuple(str(e.task) for e in texts))
+
+
+def draw_pictures(
+    seed: int, first: int, images: int, is_simple: bool = False
+) -> Iterator[tuple[Pictures, list[tuple[Scene, Scene]]]]:
+    """Yield pictures of one grid without end, each time with their scenes and what is shown."""
+    waiting: dict[tuple[int, int], list[tuple[Array, Array, Scene, Scene]]] = defaultdict(list)
     for index in range(first, 1 << 60):
         scene, shown = draw_view(seed, index, is_simple)
         pixels = view_pixels(shown, random.Random(keyed.integer("pixels", seed, index)))
         grid = pixels.shape[0] // PATCH, pixels.shape[1] // PATCH
         labels = label_patches(shown, *grid)[merge_order(*grid)]
-        exercises = draw_exercises(scene, shown, seed, answers)
         bucket = waiting[grid]
-        bucket.append((pixels, labels, exercises))
+        bucket.append((pixels, labels, scene, shown))
         if len(bucket) == images:
-            texts = [one for _, _, drawn in bucket for one in drawn]
-            ids, text_labels = tokenize(tokenizer, [(e.prompt, e.answer) for e in texts])
-            yield Batch(
-                images=np.stack([pixels for pixels, _, _ in bucket]),
-                grid=grid,
-                patch_labels=np.stack([labels for _, labels, _ in bucket]),
-                ids=ids,
-                labels=text_labels,
-                tasks=tuple(str(e.task) for e in texts),
-            )
+            stacks = [np.stack([one[k] for one in bucket]) for k in (0, 1)]  # type: ignore[misc]
+            yield Pictures(stacks[0], grid, stacks[1]), [one[2:] for one in bucket]
             bucket.clear()
 
 
-def again(batches: Iterator[Batch], seed: int, kept: int = 100) -> Iterator[Batch]:
+def again(batches: Iterator[Drawn], seed: int, kept: int = 100) -> Iterator[Drawn]:
     """Yield each batch, then one of the last `kept`: rendering costs as much as learning."""
-    rng, recent = random.Random(seed), list[Batch]()
+    rng, recent = random.Random(seed), list[Drawn]()
     for batch in batches:
         yield batch
         if len(recent) < kept:
@@ -140,24 +167,37 @@ def again(batches: Iterator[Batch], seed: int, kept: int = 100) -> Iterator[Batc
         yield rng.choice(recent)
 
 
-def draw_text_batches(tokenizer: Any, seed: int, rows: int) -> Iterator[tuple[Array, Array]]:
-    """Yield (ids, labels) [rows, T] of exercises in copying, without images."""
+def draw_text_batches(tokenizer: Any, seed: int, rows: int) -> Iterator[Texts]:
+    """Yield texts of exercises in copying, without images."""
     for first in range(0, 1 << 60, rows):
-        drawn = [draw_copying(seed, first + k) for k in range(rows)]
-        yield tokenize(tokenizer, [(one.prompt, one.answer) for one in drawn])
+        yield tokenize(tokenizer, [draw_copying(seed, first + k) for k in range(rows)])
 
 
-def tokenize(tokenizer: Any, texts: list[tuple[str, str]]) -> tuple[Array, Array]:
-    """Return ids and labels [N, T] of prompts and answers as they stand behind the image."""
-    end = "<|im_end|>"
-    written = [f"<|vision_end|>{p}{end}\n<|im_start|>assistant\n" for p, _ in texts]
-    prompts = tokenizer(written).input_ids
-    answers = tokenizer([f"{a}{end}" for _, a in texts]).input_ids
-    longest = max(len(p) + len(a) for p, a in zip(prompts, answers, strict=True))
-    ids = np.full((len(texts), longest), tokenizer.pad_token_id, dtype=np.int64)
-    labels = np.full_like(ids, -100)
-    for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+def tokenize(tokenizer: Any, exercises: Sequence[Exercise]) -> Texts:
+    """Return prompts and answers as they stand behind the image."""
+    prompts = tokenize_prompts(tokenizer, [one.prompt for one in exercises])
+    written = [f"{one.answer}{END}" for one in exercises]
+    answers = tokenizer(written, return_offsets_mapping=True)
+    rows = list(zip(prompts, answers.input_ids, strict=True))
+    longest = max(len(prompt) + len(answer) for prompt, answer in rows)
+    ids = np.full((len(rows), longest), tokenizer.pad_token_id, dtype=np.int64)
+    weights = np.zeros(ids.shape, dtype=np.float32)
+    for row, (prompt, answer) in enumerate(rows):
         both = len(prompt) + len(answer)
         ids[row, :both] = prompt + answer
-        labels[row, len(prompt) : both] = answer
-    return ids, labels
+        weights[row, len(prompt) : both] = [
+            DECIDING if _meets(span, exercises[row].deciding) else 1.0
+            for span in answers.offset_mapping[row]
+        ]
+    return Texts(ids, weights)
+
+
+def tokenize_prompts(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
+    """Return prompts as they stand behind the image, up to where an answer begins."""
+    written = [f"<|vision_end|>{one}{END}\n<|im_start|>assistant\n" for one in prompts]
+    ids: list[list[int]] = tokenizer(written).input_ids
+    return ids
+
+
+def _meets(span: tuple[int, int], others: Sequence[tuple[int, int]]) -> bool:
+    return any(span[0] < last and first < span[1] for first, last in others)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -13,8 +14,9 @@ from recaption.sample import Hints
 from recaption.shapeworld import unseen
 from recaption.shapeworld.alt_text import AltKind, AltText, write_alt_text
 from recaption.shapeworld.crops import crop, draw_region, flip
+from recaption.shapeworld.drawing.setting import WORDS
 from recaption.shapeworld.known import Known, believed, hint_of, is_right
-from recaption.shapeworld.language import Style, captions
+from recaption.shapeworld.language import Style, captions, known_sentence
 from recaption.shapeworld.questions import draw_question
 from recaption.shapeworld.scenes import Scene, draw_scene
 from recaption.shapeworld.unseen import CLASSES
@@ -23,11 +25,11 @@ TASKS = {Style.SHORT: 16, Style.DENSE: 24, Style.SPATIAL: 20, Style.ATTRIBUTES: 
 """How often each is asked, in percent; the rest: questions, and short captions in German."""
 
 GERMAN, QUESTIONS = 6, 24
-CROPPED, FLIPPED = 0.35, 0.15
+CROPPED, FLIPPED = 0.45, 0.15
 MORE_WORDS = 0.2
 """Share of the scenes that are drawn again until they have a printed word."""
 
-ALT_SHOWN, CLASS_SHOWN, WRONG_CLASS, GLOSS = 0.45, 0.35, 0.5, 0.4
+ALT_SHOWN, CLASS_SHOWN, WRONG_CLASS, GLOSS = 0.45, 0.4, 0.5, 0.4
 
 ALT_KINDS = {
     AltKind.TERSE: 12,
@@ -39,14 +41,22 @@ ALT_KINDS = {
     AltKind.INSTRUCTION: 6,
 }
 
+_PRINTED = re.compile("|".join(WORDS))
+
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """A prompt and the answer that is right for the image it is asked of."""
+    """A prompt and the answer that is right for the image it is asked of.
+
+    `deciding` are the parts of the answer, by their first and last characters, that are few among
+    its words and say what the hints or the image were asked for: whether a class is believed and
+    which, what a printed word is. The answer's end is one character behind its last.
+    """
 
     task: str
     prompt: str
     answer: str
+    deciding: tuple[tuple[int, int], ...] = ()
 
 
 def draw_view(seed: int, index: int, is_simple: bool = False) -> tuple[Scene, Scene]:
@@ -82,13 +92,38 @@ def _exercise(task: str, scene: Scene, shown: Scene, rng: random.Random) -> Exer
     if task == "question":
         question = draw_question(shown, seed)
         return Exercise(task, prompts().ask(question.claim), "Yes." if question.is_true else "No.")
-    alt = _draw_alt(scene, shown, rng)
-    hint = _draw_class(shown, rng) if rng.random() < CLASS_SHOWN else ""
-    known = believed(shown, alt.facts, [hint] if hint else [])
     language = "German" if task == "german" else "English"
     style = Style.SHORT if task == "german" else Style(task)
+    hinted = draw_hinted(style, scene, shown, rng, language)
+    answer = captions(shown, style, seed, hinted.known, language)
+    tail = known_sentence(hinted.known, language)
+    seen = len(answer) - len(tail) - bool(tail)
+    deciding = [(m.start(), m.end()) for m in _PRINTED.finditer(answer, 0, seen)]
+    if hinted.offers_class:
+        word = hinted.known.class_word
+        end = answer.index(word, seen) + len(word) if word else min(seen + 8, len(answer) + 1)
+        deciding.append((seen, end))
+    return Exercise(task, hinted.prompt, answer, tuple(deciding))
+
+
+@dataclass(frozen=True, slots=True)
+class Hinted:
+    """A prompt, what of its hints should be told, and whether they offer a class."""
+
+    prompt: str
+    known: Known
+    offers_class: bool
+
+
+def draw_hinted(
+    style: Style, scene: Scene, shown: Scene, rng: random.Random, language: str = "English"
+) -> Hinted:
+    """Draw a prompt for a style, with or without an alt-text and a class, right or wrong."""
+    alt = _draw_alt(scene, shown, rng)
+    hint = _draw_class(shown, rng) if rng.random() < CLASS_SHOWN else ""
     prompt = prompts(language).render(style, Hints(alt.text, (hint,) if hint else ()))
-    return Exercise(task, prompt, captions(shown, style, seed, known, language))
+    known = believed(shown, alt.facts, [hint] if hint else [])
+    return Hinted(prompt, known, bool(hint or alt.facts.class_word))
 
 
 def _draw_alt(scene: Scene, shown: Scene, rng: random.Random) -> AltText:

@@ -58,7 +58,7 @@ def caption(told: Told, known: Known) -> str:
     ground = _background(told)
     text = f"{_join(shown)} auf {ground}" if shown else f"nichts als {ground.replace('em ', 'er ')}"
     text = f"{text[0].upper()}{text[1:]}."
-    return f"{text} {_known(known)}" if known else text
+    return f"{text} {known_sentence(known)}" if known else text
 
 
 def _join(phrases: list[str]) -> str:
@@ -98,7 +98,7 @@ def _background(told: Told) -> str:
     return f"{first}em und {second}em Grund"
 
 
-def _known(known: Known) -> str:
+def known_sentence(known: Known) -> str:
     """Return the facts as a sentence; the word of a class stays as the data set writes it."""
     parts = [f'"{known.class_word}"'] if known.class_word else []
     parts += [f"genannt {known.name}"] if known.name else []

@@ -13,6 +13,7 @@ from recaption.prompts import load_prompts
 from recaption.sample import Hints
 from recaption.shapeworld.captioner import BUILT_IN
 from recaption.shapeworld.captioner.batches import (
+    DECIDING,
     again,
     draw_batches,
     draw_text_batches,
@@ -22,6 +23,7 @@ from recaption.shapeworld.captioner.batches import (
 )
 from recaption.shapeworld.captioner.lessons import draw_copying, draw_exercises, draw_view
 from recaption.shapeworld.captioner.tokens import fixed_texts
+from recaption.shapeworld.drawing.setting import WORDS
 from recaption.shapeworld.language import Style
 from recaption.shapeworld.reading.claims import Verdict
 from recaption.shapeworld.reading.judge import judge
@@ -78,14 +80,15 @@ def test_texts_come_back_from_their_tokens(tokenizer: object) -> None:
 
 def test_a_batch_holds_images_of_one_grid_and_what_to_answer(tokenizer: object) -> None:
     batch = next(draw_batches(tokenizer, 1, 0, 4, 2))
-    height, width = batch.images.shape[1:3]
-    assert batch.grid == (height // 12, width // 12) and batch.images.dtype == np.uint8
-    assert batch.patch_labels.shape == (4, batch.grid[0] * batch.grid[1], 6)
-    assert batch.ids.shape == batch.labels.shape == (8, batch.ids.shape[1])
-    asked = batch.labels != -100
-    assert (batch.labels[asked] == batch.ids[asked]).all() and asked.any(axis=1).all()
+    pictures, texts = batch.pictures, batch.texts
+    height, width = pictures.images.shape[1:3]
+    assert pictures.grid == (height // 12, width // 12) and pictures.images.dtype == np.uint8
+    assert pictures.patch_labels.shape == (4, pictures.grid[0] * pictures.grid[1], 6)
+    assert texts.ids.shape == texts.weights.shape == (8, texts.ids.shape[1])
+    assert (texts.weights > 0).any(axis=1).all() and len(batch.tasks) == 8
     again_drawn = next(draw_batches(tokenizer, 1, 0, 4, 2))
-    assert (again_drawn.images == batch.images).all() and (again_drawn.ids == batch.ids).all()
+    assert (again_drawn.pictures.images == pictures.images).all()
+    assert (again_drawn.texts.ids == texts.ids).all()
 
 
 def test_labels_say_what_covers_a_patch() -> None:
@@ -104,14 +107,35 @@ def test_batches_come_twice_and_text_has_no_image(tokenizer: object) -> None:
     assert drawn[::2] == list(range(50)) and all(
         b <= a for a, b in zip(drawn[::2], drawn[1::2], strict=True)
     )
-    ids, labels = next(draw_text_batches(tokenizer, 1, 6))
-    assert ids.shape == labels.shape and len(ids) == 6
-    assert "<|image_pad|>" not in tokenizer.decode(ids[0])  # type: ignore[attr-defined]
+    texts = next(draw_text_batches(tokenizer, 1, 6))
+    assert texts.ids.shape == texts.weights.shape and len(texts.ids) == 6
+    assert "<|image_pad|>" not in tokenizer.decode(texts.ids[0])  # type: ignore[attr-defined]
 
 
 def test_tokens_of_prompt_and_answer_are_those_of_the_whole_chat(tokenizer: object) -> None:
     one = draw_copying(16, 3)
-    ids, labels = tokenize(tokenizer, [(one.prompt, one.answer)])
+    texts = tokenize(tokenizer, [one])
+    ids, told = texts.ids[0], texts.ids[0][texts.weights[0] > 0]
     chat = f"<|vision_end|>{one.prompt}<|im_end|>\n<|im_start|>assistant\n{one.answer}<|im_end|>"
-    assert ids[0].tolist() == tokenizer(chat).input_ids  # type: ignore[operator]
-    assert tokenizer.decode(labels[0][labels[0] >= 0]) == f"{one.answer}<|im_end|>"  # type: ignore[attr-defined]
+    assert ids.tolist() == tokenizer(chat).input_ids  # type: ignore[operator]
+    assert tokenizer.decode(told) == f"{one.answer}<|im_end|>"  # type: ignore[attr-defined]
+
+
+def test_what_decides_weighs_more(tokenizer: object) -> None:
+    """The class that is believed, the end where none is, the letters of a printed word."""
+    seen: Counter[str] = Counter()
+    for index in range(120):
+        for one in draw_exercises(*draw_view(17, index), 6, 3):
+            texts = tokenize(tokenizer, [one])
+            heavy = tokenizer.decode(texts.ids[0][texts.weights[0] == DECIDING])  # type: ignore[attr-defined]
+            printed = [word for word in WORDS if f'"{word}"' in one.answer]
+            assert all(word in heavy for word in printed), (one, heavy)
+            is_german = one.task == "german"
+            if "<class>" in one.prompt and not is_german:
+                told = " It is a" in one.answer and "called" not in one.answer
+                is_end = heavy.endswith("<|im_end|>")
+                assert " It is" in heavy or is_end, (one, heavy)
+                seen["told" if told else "end" if is_end else "other"] += 1
+            if not printed and "<class>" not in one.prompt and "<alt>" not in one.prompt:
+                assert not heavy, (one, heavy)
+    assert seen["told"] > 5 and seen["end"] > 5
