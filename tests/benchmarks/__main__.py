@@ -18,6 +18,7 @@ BENCHMARKS = {
     "join": "10 million label rows of Open Images joined to images",
     "train_data": "what rotation and crops cost the training data path",
     "train_step": "the default family's training step: images/s and share of the card's peak",
+    "captioner_step": "a training step of the built-in captioner against plain transformers",
     "safeguards": "what the safeguards are worth and cost, on images whose content is known",
 }
 

@@ -47,6 +47,9 @@ HELD_OUT = 999_983
 _PLACES, _PATCHES = 0.2, 0.3
 """What the places of image tokens, and what patches show, count for beside language."""
 
+TEMPERATURE = 0.8
+"""Of answers that are drawn to be learned from: near those that are given."""
+
 _LONGEST_ANSWER = 160
 """Tokens of an answer that is drawn, at most."""
 
@@ -167,14 +170,14 @@ class Course:
         tokens_BGD, of_patches = self._look_at(asking.pictures)
         image_N = torch.arange(len(tokens_BGD)).repeat_interleave(self.plan.drawn)
         before = read_before(self.model, self.start_ids, tokens_BGD, asking.pictures.grid)
-        answers, told = self._answer(before, image_N, asking)
+        answers, told = self._answer(before, image_N, asking, TEMPERATURE)
         ahead, pad = advantages(told, asking.asked), self.tokenizer.pad_token_id
         texts = weigh(asking.prompts, answers.numpy(), ahead, pad)
-        loss = self._surprise(before, image_N, texts) / int((texts.weights != 0).sum())
-        return loss + _PATCHES * of_patches
+        loss = surprise(self.model, before, image_N, texts, pad, TEMPERATURE)
+        return loss / int((texts.weights != 0).sum()) + _PATCHES * of_patches
 
     def _answer(
-        self, before: Before, image_N: Tensor, asking: Asking, temperature: float = 1.0
+        self, before: Before, image_N: Tensor, asking: Asking, temperature: float
     ) -> tuple[Tensor, list[str]]:
         """Return answers to each text's prompt, as tokens and as words."""
         pad, end = self.tokenizer.pad_token_id, self.tokenizer.eos_token_id

@@ -41,11 +41,18 @@ _CENTRE, _COVERED, _BARE = 4.0, 0.6, 0.1
 """What a patch counts for: where a thing's centre is, on a thing, on the background."""
 
 
-def surprise(model: Any, before: Before, image_N: Tensor, texts: Texts, pad: int) -> Tensor:
+def surprise(
+    model: Any,
+    before: Before,
+    image_N: Tensor,
+    texts: Texts,
+    pad: int,
+    temperature: float = 1.0,
+) -> Tensor:
     """Return the sum of -log p of tokens, each by its weight, which may be negative.
 
-    `image_N` is the number of each text's row in `before`. Texts of like length go through
-    together.
+    `image_N` is the number of each text's row in `before`, p what tokens are drawn with at a
+    temperature. Texts of like length go through together.
     """
     ids_NT, weights_NT = torch.from_numpy(texts.ids), torch.from_numpy(texts.weights)
     lengths = (ids_NT != pad).sum(1)
@@ -57,7 +64,7 @@ def surprise(model: Any, before: Before, image_N: Tensor, texts: Texts, pad: int
         # with some of no weight, so that there are few different numbers of them
         number = _rounded_up(int((weights != 0).sum()), _ASKED)
         asked = weights.abs().argsort(descending=True)[:number]
-        logits = model.lm_head(hidden[asked]).float()
+        logits = model.lm_head(hidden[asked]).float() / temperature
         each = F.cross_entropy(logits, text[:, 1:].flatten()[asked], reduction="none")
         total = total + (each * weights[asked]).sum()
     return total
