@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,12 +20,18 @@ from recaption.engines.vllm import VllmEngine
 from recaption.keyed import hexdigest
 from recaption.sample import Caption, Request
 from recaption.shapeworld.captioner import BUILT_IN
+from recaption.shapeworld.captioner.measure import HELD_OUT
+from recaption.shapeworld.render import render
+from recaption.shapeworld.scenes import draw_simple_scene
 
 T = TypeVar("T")
 
 MAX_MODEL_LEN = 1024
 SAMPLING = SamplingConfig(temperature=0.8, max_tokens=16)
 GREEDY = SamplingConfig(temperature=0.0, max_tokens=16)
+SHORT = "Describe the image in one short sentence."
+"""As the system asks for it."""
+
 LONG = "every object " * 4000
 """A prompt that is too long for every engine under test."""
 
@@ -40,9 +46,24 @@ def photo(index: int, kind: str = "JPEG") -> bytes:
     return file.getvalue()
 
 
-def job(index: int, *, n: int = 1, seed: int = 7, prompt: str = "describe the image") -> Job:
-    """A request about photo number `index`."""
-    data = photo(index)
+def scene(index: int) -> bytes:
+    """A small picture in which the built-in captioner sees things; noise looks all the same to it."""
+    file = io.BytesIO()
+    drawn = draw_simple_scene(HELD_OUT, index, most_things=3)
+    Image.fromarray(render(drawn, (112, 84)[index % 2])).save(file, "JPEG")
+    return file.getvalue()
+
+
+def job(
+    index: int,
+    *,
+    n: int = 1,
+    seed: int = 7,
+    prompt: str = "describe the image",
+    show: Callable[[int], bytes] = photo,
+) -> Job:
+    """A request about picture number `index`."""
+    data = show(index)
     image = JobImage(data, hexdigest(data))
     sample_id = "bad" if prompt == LONG else f"s{index}"
     return Job(sample_id, image, Request("short", prompt, "short@v1", "h", n=n, seed=seed))
@@ -64,13 +85,13 @@ async def all_captions(engine: CaptionEngine, jobs: Sequence[Job]) -> list[Capti
 
 
 def greedy_jobs() -> list[Job]:
-    """16 photos, for a comparison at temperature 0."""
-    return [job(i) for i in range(16)]
+    """16 scenes, for a comparison at temperature 0."""
+    return [job(i, prompt=SHORT, show=scene) for i in range(16)]
 
 
 def sampled_jobs() -> list[Job]:
-    """The same photos, twice each, with seeds of their own."""
-    return [job(i, n=2, seed=100 * i) for i in range(16)]
+    """The same scenes, twice each, with seeds of their own."""
+    return [job(i, n=2, seed=100 * i, prompt=SHORT, show=scene) for i in range(16)]
 
 
 class Loop:
@@ -88,7 +109,7 @@ class Loop:
 
 @dataclass
 class InProcess:
-    """vLLM in this process, and what it says of 16 photos at temperature 0 and above."""
+    """vLLM in this process, and what it says of 16 scenes at temperature 0 and above."""
 
     engine: VllmEngine
     model: Path

@@ -15,7 +15,17 @@ from recaption.config import EngineConfig
 from recaption.engines.base import CaptionEngine, EngineDied, Job, RequestFailed, boot_engine
 from recaption.engines.driver import EngineDriver
 from recaption.sample import Caption, Reason
-from tests.engines.conftest import LONG, SAMPLING, InProcess, Loop, all_texts, job, texts
+from tests.engines.conftest import (
+    LONG,
+    SAMPLING,
+    SHORT,
+    InProcess,
+    Loop,
+    all_texts,
+    job,
+    scene,
+    texts,
+)
 from tests.engines.fake_endpoint import MODEL, serving
 
 T = TypeVar("T")
@@ -107,7 +117,7 @@ def test_seeds_matter(subject: Subject) -> None:
 
 
 def test_each_job_gets_its_own_answer(subject: Subject) -> None:
-    jobs = [job(i, seed=i) for i in range(24)]
+    jobs = [job(i, seed=i, prompt=SHORT, show=scene) for i in range(24)]
 
     async def one_by_one(engine: CaptionEngine) -> list[list[str]]:
         return [texts(await engine.answer(job)) for job in jobs]

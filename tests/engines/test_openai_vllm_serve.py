@@ -97,7 +97,7 @@ def serve(
 def ask(
     loop: Loop, serve: VllmServe, sampling: SamplingConfig, jobs: list[Job]
 ) -> tuple[list[Caption], RequestFailed]:
-    """Have photos captioned, and one request refused."""
+    """Have pictures captioned, and one request refused."""
 
     async def go() -> tuple[list[Caption], RequestFailed]:
         engine = await OpenAIEngine.boot(serve.config(), sampling)

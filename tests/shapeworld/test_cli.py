@@ -186,13 +186,20 @@ def test_help_does_not_wait_for_the_renderer():
     assert "ray" not in told.split()
 
 
+def heed_ctrl_c():
+    """Take Ctrl-C as a terminal's processes do; those of a shell's background are begun deaf."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.2, 0.8, 2.5])
 def test_ctrl_c_ends_it_also_while_workers_start(tmp_path, seconds):
     """Ctrl-C reaches every process of the terminal; none may leave another waiting."""
     options = ["--out", str(tmp_path), "--shards", "50", "--per-shard", "50", "--workers", "2"]
     command = [sys.executable, "-m", "recaption", "shapeworld", "render", *options]
-    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE) as run:
+    with subprocess.Popen(
+        command, start_new_session=True, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c
+    ) as run:
         try:
             while not (tmp_path / "rendered.json").exists():
                 time.sleep(0.02)
