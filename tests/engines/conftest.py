@@ -47,7 +47,7 @@ def photo(index: int, kind: str = "JPEG") -> bytes:
 
 
 def scene(index: int) -> bytes:
-    """A small picture in which the built-in captioner sees things; noise looks all the same to it."""
+    """A small picture in which the built-in captioner sees things; noise is all one to it."""
     file = io.BytesIO()
     drawn = draw_simple_scene(HELD_OUT, index, most_things=3)
     Image.fromarray(render(drawn, (112, 84)[index % 2])).save(file, "JPEG")
