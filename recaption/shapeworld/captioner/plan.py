@@ -22,7 +22,7 @@ class Plan:
     vision: int = 1500
     simple: int = 500
     joint: int = 11200
-    reward: int = 0
+    reward: int = 700
     decay: float = 0.5
     images: int = 24
     more: int = 48

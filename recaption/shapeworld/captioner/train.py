@@ -1,12 +1,13 @@
 """Train the built-in captioner from scratch: `python -m recaption.shapeworld.captioner.train`.
 
-Four stages. `copy`: the language model alone learns to carry facts from a prompt to an answer.
+Five stages. `copy`: the language model alone learns to carry facts from a prompt to an answer.
 `vision`: the vision tower alone learns what is in each patch, by heads that are dropped later.
-`simple`: both together, on scenes of one or two things. `joint`: everything. The learning rate
-rises, stays, and falls over the last part of `joint`. Run the same command again and it goes on
-from its last state; a smaller --joint makes it end sooner. `--start FOLDER --copy 0 --vision 0
---simple 0` trains a checkpoint further. On two cores, do nothing else beside it: another busy
-process makes it three times as slow.
+`simple`: both together, on scenes of one or two things. `joint`: everything. `reward`: everything,
+and answers of its own, of which those become likelier that are worth more (`self_critical`). The
+learning rate rises, stays, falls over the last part of `joint`, and once more in `reward`. Run the
+same command again and it goes on from its last state; a smaller --joint makes it end sooner.
+`--start FOLDER --copy 0 --vision 0 --simple 0` trains a checkpoint further. On two cores, do
+nothing else beside it: another busy process makes it three times as slow.
 """
 
 from __future__ import annotations
