@@ -178,18 +178,29 @@ def tokenize(tokenizer: Any, exercises: Sequence[Exercise]) -> Texts:
     prompts = tokenize_prompts(tokenizer, [one.prompt for one in exercises])
     written = [f"{one.answer}{END}" for one in exercises]
     answers = tokenizer(written, return_offsets_mapping=True)
-    rows = list(zip(prompts, answers.input_ids, strict=True))
-    longest = max(len(prompt) + len(answer) for prompt, answer in rows)
-    ids = np.full((len(rows), longest), tokenizer.pad_token_id, dtype=np.int64)
-    weights = np.zeros(ids.shape, dtype=np.float32)
-    for row, (prompt, answer) in enumerate(rows):
+    weights = [
+        [DECIDING if _meets(span, one.deciding) else 1.0 for span in spans]
+        for one, spans in zip(exercises, answers.offset_mapping, strict=True)
+    ]
+    return join_texts(prompts, answers.input_ids, weights, tokenizer.pad_token_id)
+
+
+def join_texts(
+    prompts: Sequence[Sequence[int]],
+    answers: Sequence[Sequence[int]],
+    weights: Sequence[Sequence[float] | float],
+    pad: int,
+) -> Texts:
+    """Return texts of N prompts and answers, whose tokens weigh what is given: each, or all."""
+    rows = list(zip(prompts, answers, weights, strict=True))
+    longest = max(len(prompt) + len(answer) for prompt, answer, _ in rows)
+    ids = np.full((len(rows), longest), pad, dtype=np.int64)
+    weights_NT = np.zeros(ids.shape, dtype=np.float32)
+    for row, (prompt, answer, weight) in enumerate(rows):
         both = len(prompt) + len(answer)
-        ids[row, :both] = prompt + answer
-        weights[row, len(prompt) : both] = [
-            DECIDING if _meets(span, exercises[row].deciding) else 1.0
-            for span in answers.offset_mapping[row]
-        ]
-    return Texts(ids, weights)
+        ids[row, :both] = [*prompt, *answer]
+        weights_NT[row, len(prompt) : both] = weight
+    return Texts(ids, weights_NT)
 
 
 def tokenize_prompts(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:

@@ -195,10 +195,11 @@ class Course:
 
     def _look_at(self, pictures: Pictures) -> tuple[Tensor, Tensor]:
         """Return the image tokens of pictures, and the loss of their patches."""
-        patches = patches_of(pictures.images)
-        h_BLD, tokens_BGD = see(self.model.model.visual, patches, pictures.grid)
-        labels = torch.from_numpy(pictures.patch_labels)
-        return tokens_BGD, patch_loss(self.heads, h_BLD, labels)
+        h_BLD, tokens_BGD = self._see(pictures)
+        return tokens_BGD, patch_loss(self.heads, h_BLD, torch.from_numpy(pictures.patch_labels))
+
+    def _see(self, pictures: Pictures) -> tuple[Tensor, Tensor]:
+        return see(self.model.model.visual, patches_of(pictures.images), pictures.grid)
 
     def advance(self, stage: str, batch: Any) -> tuple[float, float]:
         """Take one step; return both losses."""
@@ -238,7 +239,7 @@ class Course:
             self.asked = list(itertools.islice(draw_asking(self.tokenizer, HELD_OUT, 0, 24), 8))
         worth: list[float] = []
         for one in self.asked:
-            tokens_BGD, _ = self._look_at(one.pictures)
+            _, tokens_BGD = self._see(one.pictures)
             before = read_before(self.model, self.start_ids, tokens_BGD, one.pictures.grid)
             _, told = self._answer(before, torch.arange(len(tokens_BGD)), one, 0.0)
             worth += [worth_of(text, asked) for text, asked in zip(told, one.asked, strict=True)]
@@ -252,7 +253,7 @@ class Course:
         right: dict[str, list[float]] = defaultdict(list)
         for batch in self.held_out:
             pictures = batch.pictures
-            h_BLD, tokens = see(self.model.model.visual, patches_of(pictures.images), pictures.grid)
+            h_BLD, tokens = self._see(pictures)
             before = read_before(self.model, self.start_ids, tokens, pictures.grid)
             ids, image = torch.from_numpy(batch.texts.ids), _images_of(batch.texts, h_BLD)
             guess = self.model.lm_head(read(self.model, before.of(image), ids)[:, :-1]).argmax(-1)

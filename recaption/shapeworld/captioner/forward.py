@@ -26,6 +26,9 @@ from recaption.shapeworld.captioner.architecture import MERGE, PATCH
 from recaption.shapeworld.captioner.batches import Array
 from recaption.shapeworld.captioner.by_hand import gated, rms_normed, rotated
 
+UNSEEN = -1e9
+"""What is added to the score of a key that is not to be looked at."""
+
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """Of CLIP, which Qwen2-VL's processor uses."""
@@ -173,7 +176,7 @@ def _half(angles: Tensor, dtype: torch.dtype) -> Tensor:
 @lru_cache(maxsize=256)
 def causal_mask(past: int, text: int, dtype: torch.dtype) -> Tensor:
     """Return what is added to scores [T, P + T]: a text sees what stands before it."""
-    later = torch.full((text, text), -1e9, dtype=dtype).triu(1)
+    later = torch.full((text, text), UNSEEN, dtype=dtype).triu(1)
     return torch.cat([torch.zeros(text, past, dtype=dtype), later], dim=1)
 
 

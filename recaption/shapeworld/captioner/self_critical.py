@@ -22,6 +22,7 @@ from recaption.shapeworld.captioner.batches import (
     Pictures,
     Texts,
     draw_pictures,
+    join_texts,
     tokenize_prompts,
 )
 from recaption.shapeworld.captioner.lessons import draw_hinted
@@ -71,12 +72,5 @@ def weigh(prompts: Sequence[Sequence[int]], answers: Array, advantage: Array, pa
     """Return prompts with answers [N, A] as texts; a token weighs what its answer is ahead."""
     count = len(answers) // len(prompts)
     drawn = [[*row[: int((row != pad).sum())]] for row in answers]
-    longest = max(len(prompts[n // count]) + len(answer) for n, answer in enumerate(drawn))
-    ids = np.full((len(drawn), longest), pad, dtype=np.int64)
-    weights = np.zeros(ids.shape, dtype=np.float32)
-    for row, answer in enumerate(drawn):
-        prompt = prompts[row // count]
-        both = len(prompt) + len(answer)
-        ids[row, :both] = [*prompt, *answer]
-        weights[row, len(prompt) : both] = advantage[row]
-    return Texts(ids, weights)
+    of_each = [prompt for prompt in prompts for _ in range(count)]
+    return join_texts(of_each, drawn, [float(ahead) for ahead in advantage], pad)

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from recaption.shapeworld.captioner.forward import (
+    UNSEEN,
     Before,
     causal_mask,
     normed,
     rotary,
     run_layer,
 )
-
-_UNSEEN = -1e9
 
 _FEW = 0.02
 """The last of the texts are not waited for: so few of them are cut off where they are."""
@@ -53,8 +52,7 @@ def draw_answers(
     """Return answers [N, A] to prompts that are padded at the right, each up to its end token.
 
     `before` has a row for each prompt. At most `most` tokens, and fewer where nearly all texts have
-    ended; behind an answer's end is padding.
-    At temperature 0 the most likely token is taken.
+    ended; behind an answer's end is padding. At temperature 0 the most likely token is taken.
     """
     language, n, text = model.model.language_model, len(prompts_NT), prompts_NT.shape[1]
     lengths = (prompts_NT != pad).sum(1)
@@ -66,7 +64,7 @@ def draw_answers(
     states = _through(language, memories, x, turn, mask)[torch.arange(n), lengths - 1]
     is_padding = torch.arange(text) >= lengths[:, None]
     hidden = torch.zeros(n, past + text + most, dtype=x.dtype)
-    hidden[:, past : past + text][is_padding] = _UNSEEN
+    hidden[:, past : past + text][is_padding] = UNSEEN
     answers = torch.full((n, most), pad)
     is_open = torch.ones(n, dtype=torch.bool)
     for step in range(most):
