@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recaption.safeguards.claims import sentences_of
 from recaption.shapeworld.known import Known
 from recaption.shapeworld.language import Style
 from recaption.shapeworld.reading.claims import ClaimKind, Verdict
@@ -45,7 +46,7 @@ def worth_of(answer: str, asked: Asked) -> float:
     ]
     false = sum(c.verdict is Verdict.FALSE for c in seen)
     invented = sum(c.is_invented for c in seen)
-    sentences = answer.split(". ")
+    sentences = sentences_of(answer)
     repeated = len(sentences) - len(set(sentences))
     cost = FALSE * false + INVENTED * invented + REPEATED * repeated
     return told - cost - STRANGE * len(reading.unknown) + _worth_of_known(reading.known, asked)

@@ -59,6 +59,13 @@ def test_what_is_false_is_worth_less_than_what_is_left_out() -> None:
     assert worth[2] < worth[0]  # told twice: too many of each, too
 
 
+def test_what_is_told_again_costs_also_at_the_end() -> None:
+    one = asked(Style.ATTRIBUTES, index=1)
+    true = captions(one.shown, Style.ATTRIBUTES, 1)
+    last = true.rstrip(".").rpartition(". ")[2]
+    assert worth_of(f"{true} {last}.", one) == worth_of(true, one) - 1
+
+
 KNOWN = Known(class_word="tile", name="Zopika")
 
 
