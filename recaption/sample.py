@@ -28,6 +28,9 @@ class Stage(StrEnum):
 class Reason(StrEnum):
     """Why a sample, or one of its captions, was rejected. A closed set."""
 
+    # any stage
+    FAILED = "failed"  # an error that nobody foresaw, at this sample alone
+    TIMEOUT = "timeout"  # it took longer than one sample may
     # read
     NO_IMAGE = "no_image"
     DUPLICATE_KEY = "duplicate_key"
@@ -44,7 +47,6 @@ class Reason(StrEnum):
     # engine
     REQUEST_FAILED = "request_failed"
     REQUEST_TOO_LONG = "request_too_long"
-    TIMEOUT = "timeout"
     KILLED_ENGINE = "killed_engine"
     # check
     EMPTY_CAPTION = "empty_caption"

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from recaption.config import SourceConfig
 from recaption.datasets import HintReader, Table, Tables
 from recaption.sample import Hints, Sample
-from recaption.sources.base import decode_text, printable
+from recaption.text import decode_text, printable
 
 _ALT_TEXT = ("caption", "alt_text", "alt-text", "text", "alt", "title", "description")
 _CLASS = ("class_name", "class", "label_name", "category", "category_name", "label")

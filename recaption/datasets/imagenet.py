@@ -24,7 +24,7 @@ from recaption.datasets import HintReader, Table, Tables
 from recaption.datasets.index import Index, Rows, open_index
 from recaption.datasets.wordnet import GLOSSES, LEMMAS, load_classes, load_names
 from recaption.sample import Hint, HintKind, Hints, Sample, Trust
-from recaption.sources.base import decode_text, printable
+from recaption.text import decode_text, printable
 
 TABLES: tuple[Table, ...] = (
     Table("val_solution", "Kaggle's LOC_val_solution.csv"),

@@ -25,7 +25,7 @@ from recaption.config import RecipeError, SourceConfig
 from recaption.datasets import HintReader, Table, Tables
 from recaption.datasets.index import Index, Rows, open_index
 from recaption.sample import Hint, HintKind, Hints, Sample, Trust
-from recaption.sources.base import printable
+from recaption.text import printable
 
 TABLES: tuple[Table, ...] = (
     Table("categories", "train.json or val.json of iNaturalist 2021, or its .json.tar.gz"),

@@ -19,7 +19,7 @@ from recaption.datasets.index import Index
 from recaption.datasets.openimages_objects import Box, describe
 from recaption.datasets.openimages_tables import COLUMNS, index_table, load_classes, rows_of
 from recaption.sample import Hint, HintKind, Hints, Sample, Trust
-from recaption.sources.base import printable
+from recaption.text import printable
 
 TABLES: tuple[Table, ...] = (
     Table("classes", "the class descriptions, oidv7-class-descriptions.csv"),

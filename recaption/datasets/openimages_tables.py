@@ -20,7 +20,7 @@ import pyarrow.csv as pa_csv
 from recaption.datasets import Tables
 from recaption.datasets.index import Index, Rows, open_index
 from recaption.datasets.table_files import find_files, open_bytes
-from recaption.sources.base import decode_text, printable
+from recaption.text import decode_text, printable
 
 log = logging.getLogger(__name__)
 

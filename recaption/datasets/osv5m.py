@@ -19,7 +19,7 @@ from recaption.config import SourceConfig
 from recaption.datasets import HintReader, Table, Tables
 from recaption.datasets.index import Index, Rows, open_index
 from recaption.sample import Hint, HintKind, Hints, Sample, Trust
-from recaption.sources.base import printable
+from recaption.text import printable
 
 TABLES: tuple[Table, ...] = (
     Table("metadata", "train.csv or test.csv of OSV-5M, for the images' split", is_required=True),

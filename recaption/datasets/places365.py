@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from recaption.config import RecipeError, SourceConfig
 from recaption.datasets import HintReader, Table, Tables
 from recaption.sample import Hints, Sample, Trust
-from recaption.sources.base import decode_text
+from recaption.text import decode_text
 
 TABLES: tuple[Table, ...] = (
     Table("categories", "categories_places365.txt: /a/airfield 0"),

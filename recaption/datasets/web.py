@@ -20,7 +20,7 @@ from recaption.datasets.index import Index, Rows, open_index
 from recaption.datasets.web_row import IDS, WebRow
 from recaption.datasets.web_tables import Fail, find_tables, read_rows
 from recaption.sample import Hints, Sample
-from recaption.sources.base import printable
+from recaption.text import printable
 
 TABLES: tuple[Table, ...] = (
     Table("metadata", "the collection's list: Parquet, TSV, CSV or JSON, a file or a folder"),

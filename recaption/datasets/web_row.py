@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 
 from recaption.sample import Hint, HintKind, Trust
-from recaption.sources.base import decode_text, printable
+from recaption.text import decode_text, printable
 
 IDS = {
     "key": ("key",),

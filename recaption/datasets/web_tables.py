@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from recaption import storage
 from recaption.config import RecipeError
 from recaption.datasets.web_row import COLUMNS, IDS, TEXT, is_url
-from recaption.sources.base import is_hidden, printable
+from recaption.text import is_hidden, printable
 
 Row = Mapping[str, object]
 Fail = Callable[[str, str], RecipeError]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from recaption.config import RecipeError
 from recaption.datasets import Table, Tables
-from recaption.sources.base import decode_text, printable
+from recaption.text import decode_text, printable
 
 LEMMAS = Table("lemmas", "lines `wnid TAB words` (default: timm's imagenet_synset_to_lemma.txt)")
 GLOSSES = Table("definitions", "lines `wnid TAB gloss`, with lemmas (default: timm's)")

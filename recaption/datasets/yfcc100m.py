@@ -22,7 +22,7 @@ from recaption.datasets import HintReader, Table, Tables
 from recaption.datasets.index import Index, Rows, open_index
 from recaption.datasets.table_files import find_files, open_bytes
 from recaption.sample import Hint, HintKind, Hints, Sample, Trust
-from recaption.sources.base import printable
+from recaption.text import printable
 
 log = logging.getLogger(__name__)
 

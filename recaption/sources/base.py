@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 from collections.abc import Callable, Generator
 
 from recaption.sample import Reason, Rejection, Sample, Stage
+from recaption.text import decode_text, printable
 
 Wanted = Callable[[int], bool]
 """Says of an ordinal whether its sample is wanted; the others are passed over unread."""
@@ -27,7 +27,6 @@ _IMAGES = (
 _TEXTS = "txt text caption captions cls json"
 IMAGE_EXTENSIONS = frozenset(_IMAGES.split())
 TEXT_EXTENSIONS = frozenset(_TEXTS.split())
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class BrokenShard(ValueError):
@@ -44,31 +43,6 @@ def extension_of(name: str) -> str:
     return name.rpartition("/")[2].rpartition(".")[2].lower() if "." in name else ""
 
 
-def is_hidden(path: str) -> bool:
-    """Say whether a part of the path is hidden, or is what archivers leave: never a sample."""
-    return any(
-        (part.startswith(".") and part not in (".", ".."))
-        or part == "__MACOSX"
-        or part.startswith("PaxHeader")
-        for part in path.split("/")
-    )
-
-
-def decode_text(raw: bytes) -> str:
-    """Decode text whose encoding nobody told: UTF-8, UTF-16 with its mark, else Latin-1.
-
-    Byte order marks and NUL are removed.
-    """
-    if raw[:2] in _UTF16:
-        text = raw.decode("utf-16", "replace")
-    else:
-        try:
-            text = raw.decode().removeprefix("\ufeff")
-        except UnicodeDecodeError:
-            text = raw.decode("latin-1")
-    return text.replace("\0", "") if "\0" in text else text
-
-
 def parse_field(extension: str, raw: bytes) -> object:
     """Return the value of a text member: parsed where it is JSON that can be parsed, else text."""
     text = decode_text(raw)
@@ -78,11 +52,6 @@ def parse_field(extension: str, raw: bytes) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def printable(text: str) -> str:
-    """Return text as one line that can be encoded; file names may hold line ends, stray bytes."""
-    return " ".join(text.split()).encode("utf-8", "replace").decode()
 
 
 def rejected(

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from recaption import storage
-from recaption.sources.base import IMAGE_EXTENSIONS, extension_of, is_hidden
+from recaption.sources.base import IMAGE_EXTENSIONS, extension_of
 from recaption.sources.ids import SHARD_SUFFIXES, shard_suffix
 from recaption.storage import FileInfo
+from recaption.text import is_hidden
 
 KINDS = ".tar, .tar.gz, .tgz (webdataset), .parquet, .zip, or folders of images"
 

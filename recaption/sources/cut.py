@@ -11,9 +11,10 @@ from recaption.config import SourceConfig
 from recaption.datasets import Adapter, load_adapter
 from recaption.sample import Part, Reason, Rejection, Sample, Shard, Stage
 from recaption.sources import folder, parquet, webdataset
-from recaption.sources.base import Samples, Wanted, printable
+from recaption.sources.base import Samples, Wanted
 from recaption.sources.ids import SeenKeys, quote_key
 from recaption.sources.zip import read_samples as read_zip
+from recaption.text import printable
 
 _READERS: dict[str, Callable[[Shard, SourceConfig, Wanted], Samples]] = {
     "webdataset": webdataset.read_samples,

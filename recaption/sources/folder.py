@@ -30,10 +30,8 @@ from recaption.sources.base import (
     BrokenShard,
     Samples,
     Wanted,
-    decode_text,
     extension_of,
     parse_field,
-    printable,
     rejected,
     too_large,
     want_all,
@@ -41,6 +39,7 @@ from recaption.sources.base import (
 from recaption.sources.ids import sample_id
 from recaption.storage import FileInfo
 from recaption.storage.paths import local_path
+from recaption.text import decode_text, printable
 
 logger = logging.getLogger(__name__)
 

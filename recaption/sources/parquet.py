@@ -24,13 +24,13 @@ from recaption.sources.base import (
     BrokenShard,
     Samples,
     Wanted,
-    decode_text,
     rejected,
     too_large,
     want_all,
 )
 from recaption.sources.ids import SeenKeys, sample_id
 from recaption.sources.parquet_columns import Columns, find_columns
+from recaption.text import decode_text
 
 _ROWS_AT_ONCE = 16  # of images, so that a batch stays small whatever the row group's size
 _IDS_AT_ONCE = 4096

@@ -11,10 +11,10 @@ from urllib.parse import unquote
 
 from recaption import storage
 from recaption.config import SourceConfig, nearest
-from recaption.sources.base import decode_text
 from recaption.sources.braces import expand_braces
 from recaption.sources.ids import shard_suffix
 from recaption.storage.paths import local_path, scheme_of
+from recaption.text import decode_text
 
 _WILDCARD = re.compile(r"[*?[]")
 _SPECIAL = re.compile(r"[*?[{]")

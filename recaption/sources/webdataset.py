@@ -25,7 +25,6 @@ from recaption.sources.base import (
     TEXT_EXTENSIONS,
     Samples,
     Wanted,
-    is_hidden,
     parse_field,
     rejected,
     too_large,
@@ -33,6 +32,7 @@ from recaption.sources.base import (
 )
 from recaption.sources.ids import SeenKeys, sample_id
 from recaption.sources.tar import TarReader, open_tar
+from recaption.text import is_hidden
 
 _ARCHIVES = frozenset(("tar", "tgz", "gz", "zip", "zst"))
 

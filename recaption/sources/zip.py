@@ -36,7 +36,6 @@ from recaption.sources.base import (
     Samples,
     Wanted,
     parse_field,
-    printable,
     rejected,
     too_large,
     want_all,
@@ -44,6 +43,7 @@ from recaption.sources.base import (
 from recaption.sources.ids import sample_id
 from recaption.sources.tar_header import looks_like
 from recaption.sources.webdataset import split_name
+from recaption.text import printable
 
 _METHODS = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))  # zlib alone can be told to stop
 _OTHER_METHODS = {9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstd", 95: "xz"}
