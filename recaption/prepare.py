@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from recaption import keyed
+from recaption.ahead import Ahead
 from recaption.alt_text import usable
 from recaption.config import Recipe
 from recaption.datasets import open_reader
@@ -26,7 +26,7 @@ from recaption.sample import (
     Shard,
     Stage,
 )
-from recaption.sources import read_parts
+from recaption.sources import map_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,15 @@ class Preparer:
         """Read a shard and yield its parts, in order, but for the indices in `skip`.
 
         `count` is the shard's number of parts where it is known. A shard that lost its end since
-        its first parts were committed gets empty parts in the place of what is gone.
+        its first parts were committed gets empty parts in the place of what is gone. Samples are
+        prepared while reading goes on: of encoded images few are held at once, see `Ahead`.
         """
         threads, is_at_end, seen = max(1, int(self.recipe.run.read_cpus)), False, set(skip)
-        with ThreadPoolExecutor(threads) as pool:
-            for read in read_parts(shard, self.recipe.source, skip, count):
+        with Ahead(self.sample, threads) as preparing:
+            for read in map_parts(shard, self.recipe.source, preparing.submit, skip, count):
                 is_at_end = read.part.is_last or read.fault is not None
                 seen.add(read.part.index)
-                samples = tuple(pool.map(self.sample, read.samples))
+                samples = tuple(future.result() for future in read.samples)
                 yield PreparedPart(shard, read.part, samples, fault=read.fault or "")
         if not is_at_end:
             yield from _close(shard, seen, max(seen, default=-1) + 2 if count is None else count)

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from recaption import keyed, storage
 from recaption.job import Job
 from recaption.parts import PreparedSample
-from recaption.sample import Sample, Shard
-from recaption.sources import read_parts
+from recaption.sample import Shard
+from recaption.sources import map_parts
 from recaption.sources.base import IMAGE_EXTENSIONS, extension_of
 from recaption.sources.folder import list_folder
 from recaption.sources.tar import TarReader, open_tar
@@ -64,20 +64,19 @@ def count_images(shards: Sequence[Shard], probes: Sequence[Probe]) -> int:
 def _probe(job: Job, shard: Shard) -> Probe:
     n = min(_SAMPLES, job.recipe.source.part_samples)
     source = job.recipe.source.model_copy(update={"part_samples": n})
-    read = next(iter(read_parts(shard, source)))
+    read = next(iter(map_parts(shard, source, job.preparer.sample)))
     if read.fault:
         return Probe(shard, fault=read.fault)
-    samples = [job.preparer.sample(sample) for sample in read.samples]
     if read.part.is_last:
-        return Probe(shard, len(samples), samples)
+        return Probe(shard, len(read.samples), read.samples)
     try:
-        return Probe(shard, _count(shard, read.samples), samples)
+        return Probe(shard, _count(shard, len(read.samples)), read.samples)
     except _BROKEN as e:  # behind the samples that were read
         return Probe(shard, fault=str(e))
 
 
-def _count(shard: Shard, first: list[Sample]) -> float:
-    """Count a shard's images: as it tells itself, else by the bytes that its first ones take."""
+def _count(shard: Shard, first: int) -> float:
+    """Count a shard's images: as it tells itself, else by the bytes that the first so many take."""
     if shard.kind == "folder":
         return sum(extension_of(f.url) in IMAGE_EXTENSIONS for f in list_folder(shard.url))
     if shard.kind == "parquet":
@@ -86,12 +85,12 @@ def _count(shard: Shard, first: list[Sample]) -> float:
     if shard.kind == "zip":
         return count_samples(shard)
     if not shard.size:
-        return len(first)
+        return first
     with open_tar(shard) as archive:
-        size = _pass_samples(archive, len(first))
+        size = _pass_samples(archive, first)
     if shard.url.endswith("gz"):
-        return shard.size / (size * _packed_share(shard)) * len(first)
-    return max(1, shard.size - _TAR_END) / size * len(first)
+        return shard.size / (size * _packed_share(shard)) * first
+    return max(1, shard.size - _TAR_END) / size * first
 
 
 def _packed_share(shard: Shard) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,18 @@ def test_a_prompt_that_fails_fails_its_sample(
     assert failed[0].rejection is not None
     assert failed[0].rejection.reason is Reason.PROMPT_FAILED
     assert "ZeroDivisionError" in failed[0].rejection.message
+
+
+def test_encoded_images_go_as_they_are_prepared(tmp_path: Path) -> None:
+    """A part may be 256 images of 256 MiB in a file of a few megabytes: few are held at once."""
+    size = 32 << 20
+    job = job_of(tmp_path, "source.part_samples=16")
+    members = [(f"{i:02d}.jpg", jpeg() + b"\0" * size) for i in range(10)]
+    write_tar(tmp_path / "photos" / "00000.tar", members)
+    del members
+    tracemalloc.start()
+    (part,) = parts(job).values()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [sample.rejection for sample in part.samples] == [None] * 10
+    assert peak < 5 * size

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 from recaption import storage
 from recaption.config import SourceConfig
@@ -16,26 +18,31 @@ from recaption.sources.ids import SeenKeys, quote_key
 from recaption.sources.zip import read_samples as read_zip
 from recaption.text import printable
 
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
 _READERS: dict[str, Callable[[Shard, SourceConfig, Wanted], Samples]] = {
     "webdataset": webdataset.read_samples,
     "parquet": parquet.read_samples,
     "folder": folder.read_samples,
     "zip": read_zip,
 }
+_LONGEST_FAULT = 500  # characters
 
 
 @dataclass(frozen=True, slots=True)
-class ReadPart:
+class ReadPart(Generic[T]):
     """A part with all its samples, or with the `fault` for which it cannot be read."""
 
     part: Part
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[T] = field(default_factory=list)
     fault: str | None = None
 
 
 def read_parts(
     shard: Shard, source: SourceConfig, skip: Collection[int] = (), count: int | None = None
-) -> Iterator[ReadPart]:
+) -> Iterator[ReadPart[Sample]]:
     """Yield the parts of a shard in order, but those whose index is in `skip`.
 
     Images of skipped parts are not loaded. `count` is the shard's number of parts where it is
@@ -46,24 +53,59 @@ def read_parts(
     behind it are unread. Without such a fault the shard was read to its end, even where no
     part is marked as the last because that one is in `skip`.
     """
-    cutter = _Cutter(shard, source.part_samples, frozenset(skip))
+    return map_parts(shard, source, lambda sample: sample, skip, count)
+
+
+def map_parts(
+    shard: Shard,
+    source: SourceConfig,
+    make: Callable[[Sample], T],
+    skip: Collection[int] = (),
+    count: int | None = None,
+) -> Iterator[ReadPart[T]]:
+    """Yield parts as `read_parts` does, of what `make` returns for each sample as it is read.
+
+    Holds what `make` returned for a part, and of the samples themselves one: a part of encoded
+    images may be far larger than the shard that they are packed in.
+    """
+    cutter: _Cutter[T] = _Cutter(shard, source.part_samples, frozenset(skip))
     own_id = _OwnIds(load_adapter(source.adapter))
     if count is not None and cutter.next_missing(0) >= count:
         return
-    try:
-        with closing(_READERS[shard.kind](shard, source, cutter.is_wanted)) as samples:
-            for sample in samples:
-                if cutter.is_full:
-                    yield from cutter.cut(is_last=False)
-                    if count is not None and cutter.next_missing(cutter.index) >= count:
-                        return
-                cutter.take(sample and own_id(sample))
-    except (ValueError, OSError) as error:  # BrokenShard, StorageError, a local disk's fault
-        if cutter.is_full:
-            yield from cutter.cut(is_last=False)
-        yield cutter.break_off(error)
+    samples = _READERS[shard.kind](shard, source, cutter.is_wanted)
+    fault = None
+    with closing(samples):
+        while True:
+            try:
+                sample = next(samples)
+            except StopIteration:
+                break
+            except Exception as error:  # whatever a reader raises ends its shard, no more
+                fault = _explain(error, shard)
+                break
+            if cutter.is_full:
+                yield from cutter.cut(is_last=False)
+                if count is not None and cutter.next_missing(cutter.index) >= count:
+                    return
+            cutter.take(None if sample is None else make(own_id(sample)))
+            del sample  # before the next is read: each may be large
+    if fault is None:
+        yield from cutter.cut(is_last=True)
         return
-    yield from cutter.cut(is_last=True)
+    if cutter.is_full:
+        yield from cutter.cut(is_last=False)
+    yield cutter.break_off(fault)
+
+
+def _explain(error: Exception, shard: Shard) -> str:
+    """Return the fault of a shard as one line."""
+    if isinstance(error, OSError):  # a local disk's
+        error = storage.explain(error, shard.url, "read")
+    if isinstance(error, ValueError) and str(error):  # BrokenShard, StorageError
+        return printable(str(error))
+    log.info("%s: reading failed", shard.name, exc_info=error)
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return printable(f"{shard.name}: it cannot be read on ({what})")[:_LONGEST_FAULT]
 
 
 class _OwnIds:
@@ -74,20 +116,27 @@ class _OwnIds:
         self._seen = SeenKeys()
 
     def __call__(self, sample: Sample) -> Sample:
-        own = self._adapter.sample_id(sample)
+        try:
+            own = self._adapter.sample_id(sample)
+        except Exception as error:  # the adapter stumbles over what stands beside this image
+            message = f"the adapter found no id ({type(error).__name__}: {error})"
+            return _without_image(sample, sample.sample_id, Reason.FAILED, message)
         if not own:
             return sample
         own = quote_key(own)
         if self._seen.add(own):
             return replace(sample, sample_id=own)
         message = f"the id {own} was in this shard before"
-        rejection = Rejection(Stage.READ, Reason.DUPLICATE_KEY, message)
-        return replace(
-            sample, sample_id=f"{own}#{sample.ordinal}", image=None, fields={}, rejection=rejection
-        )
+        own = f"{own}#{sample.ordinal}"
+        return _without_image(sample, own, Reason.DUPLICATE_KEY, message)
 
 
-class _Cutter:
+def _without_image(sample: Sample, identity: str, reason: Reason, message: str) -> Sample:
+    rejection = Rejection(Stage.READ, reason, printable(message))
+    return replace(sample, sample_id=identity, image=None, fields={}, rejection=rejection)
+
+
+class _Cutter(Generic[T]):
     """Gathers the samples of one part."""
 
     def __init__(self, shard: Shard, part_samples: int, skip: frozenset[int]) -> None:
@@ -96,7 +145,7 @@ class _Cutter:
         self._n = part_samples
         self._skip = skip
         self._seen = 0  # samples of this part that went by, held or not
-        self._held: list[Sample] = []
+        self._held: list[T] = []
 
     def is_wanted(self, ordinal: int) -> bool:
         return ordinal // self._n not in self._skip
@@ -105,12 +154,12 @@ class _Cutter:
     def is_full(self) -> bool:
         return self._seen == self._n
 
-    def take(self, sample: Sample | None) -> None:
+    def take(self, sample: T | None) -> None:
         self._seen += 1
         if sample is not None:
             self._held.append(sample)
 
-    def cut(self, is_last: bool) -> Iterator[ReadPart]:
+    def cut(self, is_last: bool) -> Iterator[ReadPart[T]]:
         """End this part: yield it unless it is skipped, and begin the next."""
         part = Part(self._shard.name, self.index, is_last)
         is_skipped, held = self.index in self._skip, self._held
@@ -124,9 +173,7 @@ class _Cutter:
             index += 1
         return index
 
-    def break_off(self, error: Exception) -> ReadPart:
+    def break_off(self, fault: str) -> ReadPart[T]:
         self._held = []
-        if not isinstance(error, ValueError):
-            error = storage.explain(error, self._shard.url, "read")
         part = Part(self._shard.name, self.next_missing(self.index))
-        return ReadPart(part, fault=printable(str(error)))
+        return ReadPart(part, fault=fault)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 import tracemalloc
 from collections.abc import Collection
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 
 from recaption import storage
 from recaption.config import SourceConfig
-from recaption.sample import Part, Sample, Shard
-from recaption.sources import ReadPart, read_parts
+from recaption.sample import Part, Reason, Sample, Shard
+from recaption.sources import ReadPart, map_parts, read_parts
+from recaption.sources.tar import TarReader
 from tests.shared_data import shared_data
 from tests.sources.tars import sample_members, tar_bytes, write_shard
 
@@ -37,11 +39,11 @@ def make(kind: str, folder: Path, count: int) -> Shard:
 
 def cut(
     shard: Shard, n: int, skip: Collection[int] = (), count: int | None = None
-) -> list[ReadPart]:
+) -> list[ReadPart[Sample]]:
     return list(read_parts(shard, SourceConfig(path="x", part_samples=n), skip, count))
 
 
-def samples_of(parts: list[ReadPart]) -> list[Sample]:
+def samples_of(parts: list[ReadPart[Sample]]) -> list[Sample]:
     return [sample for part in parts for sample in part.samples]
 
 
@@ -182,3 +184,68 @@ def test_the_real_shards() -> None:
         parts = cut(shard, 5)
         assert [len(p.samples) for p in parts] == [5, 5, 5, 2]
         assert cut(shard, 5, {0, 2, 3}) == [parts[1]]
+
+
+UNFORESEEN = [
+    AssertionError("odd"),
+    RecursionError(),
+    MemoryError(),
+    KeyError("x\n\x1b[2J"),
+    struct.error("bad"),
+]
+
+
+@pytest.mark.parametrize("error", UNFORESEEN, ids=lambda error: type(error).__name__)
+def test_whatever_a_reader_raises_is_one_line_of_its_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Not a traceback that takes the task with it, and every part again in each pass."""
+    shard = make("tar", tmp_path, 5)
+    plain = TarReader.next_here
+    calls = iter(range(100))
+
+    def fail_later(self: TarReader) -> tuple[str, int] | None:
+        if next(calls) == 10:  # the fourth image
+            raise error
+        return plain(self)
+
+    monkeypatch.setattr(TarReader, "next_here", fail_later)
+    whole, broken = cut(shard, 3)
+    assert [s.key for s in whole.samples] == ["k0", "k1", "k2"]
+    assert broken.part == Part("s.tar", 1) and not broken.samples
+    assert broken.fault is not None and type(error).__name__ in broken.fault
+    assert broken.fault.startswith("s.tar: ") and broken.fault.isprintable()
+
+
+def test_an_adapter_that_stumbles_costs_that_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sample_id(sample: Sample) -> str:
+        if sample.key == "k1":
+            raise RecursionError("too\ndeep")
+        return f"own-{sample.key}"
+
+    monkeypatch.setattr("recaption.datasets.generic.sample_id", sample_id)
+    (part,) = cut(make("tar", tmp_path, 3), 9)
+    first, odd, last = part.samples
+    assert (first.sample_id, odd.sample_id, last.sample_id) == ("own-k0", "s/k1", "own-k2")
+    assert odd.image is None and odd.rejection is not None
+    assert odd.rejection.reason is Reason.FAILED
+    assert odd.rejection.message == "the adapter found no id (RecursionError: too deep)"
+    assert first.rejection is last.rejection is None
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_samples_are_made_use_of_one_by_one(tmp_path: Path, packed: bool) -> None:
+    """A part of images that gzip makes tiny would else be a part of huge ones in memory."""
+    size = 4 << 20
+    data = tar_bytes([(f"{i:03d}.jpg", b"\0" * size) for i in range(20)])
+    shard = write_shard(tmp_path / "s.tar", data, packed)
+    del data
+    tracemalloc.start()
+    source = SourceConfig(path="x", part_samples=100)
+    (part,) = map_parts(shard, source, lambda sample: len(sample.image or b""))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert part.samples == [size] * 20
+    assert peak < 4 * size

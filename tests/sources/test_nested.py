@@ -37,7 +37,7 @@ def outline(samples: list[Sample]) -> list[tuple[str, str]]:
     return [(s.key, str(s.rejection.reason) if s.rejection else s.image_name) for s in samples]
 
 
-def cut(shard: Shard, n: int, skip: Collection[int] = ()) -> list[ReadPart]:
+def cut(shard: Shard, n: int, skip: Collection[int] = ()) -> list[ReadPart[Sample]]:
     return list(read_parts(shard, SourceConfig(path="x", part_samples=n), skip))
 
 
