@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 
 from recaption import keyed, safeguards
 from recaption.config import Recipe
-from recaption.engines.base import Job, JobImage
+from recaption.engines.base import EngineBootError, Job, JobImage
 from recaption.likeness import Likeness, Vector
+from recaption.notices import note
 from recaption.parts import Answer, Judged, Outcome, PreparedSample
 from recaption.prompts import CLAIM, FUSE, VERSION, PromptSet
 from recaption.safeguards import kept
@@ -28,12 +29,14 @@ from recaption.safeguards.harm import personal_data
 from recaption.safeguards.policy import Action, action_for, prune
 from recaption.safeguards.verdict import Asked, Verdict
 from recaption.sample import Caption, Reason, Rejection, Request, Stage
+from recaption.text import printable
 
 log = logging.getLogger(__name__)
 
 YES_OR_NO = ("Yes", "No")
 _QUESTIONS = 64  # of one image; claims beyond are not asked
 _FALLBACK = f"fallback@{VERSION}"
+_MOST_CHARS = 300  # of an error's message
 
 AnswerJob = Callable[[Job], Awaitable[Answer]]
 
@@ -57,17 +60,24 @@ class Guard:
         """Return a sample's answers with their captions judged.
 
         `is_whole` says that these are all answers of the image: else nothing is asked of all of
-        them together.
+        them together. Whatever judging raises costs the caption at which it was raised, or what is
+        good of the image where it was all of them together. Raises EngineBootError, nothing else.
         """
         one = _Inquiry(self, sample, image)
         judged = [
-            one.settle(answer.request, index, caption)
+            one.settle(_slot_of(answer.request, index, caption), caption)
             for answer in answers
             for index, caption in enumerate(answer.captions)
         ]
         done = list(await asyncio.gather(*judged))
         if is_whole and done:
-            done = await one.conclude(done)
+            try:
+                done = await one.conclude(done)
+            except EngineBootError:
+                raise
+            except Exception as e:
+                failed = one.failed("looking at all captions of an image", e)
+                done = [d if d.rejection else _rejected(d, failed) for d in done]
         rest = iter(done)
         return tuple(
             replace(answer, judged=tuple(next(rest) for _ in answer.captions)) for answer in answers
@@ -84,15 +94,25 @@ class _Inquiry:
     asked_claims: dict[str, asyncio.Future[float | None]] = field(default_factory=dict)
     vector: asyncio.Future[Vector] | None = None
 
-    async def settle(self, request: Request, index: int, caption: Caption) -> Judged:
-        """Judge one caption, and try to mend it."""
+    async def settle(self, request: Request, caption: Caption) -> Judged:
+        """Judge the caption of one slot, and try to mend it; what that raises rejects it."""
+        try:
+            return await self._settle(request, caption)
+        except EngineBootError:
+            raise
+        except Exception as e:
+            failed = self.failed("judging a caption", e)
+            return Judged(request, caption, (), Outcome.REJECTED, failed)
+
+    def failed(self, doing: str, e: Exception) -> Rejection:
+        """Return the rejection for an error that nobody foresaw; the user hears of it."""
+        name = printable(self.sample.sample.sample_id)
+        log.debug("%s: %s failed", name, doing, exc_info=e)
+        note(f"rejected, since {doing} failed", f"{name}: {one_line(e)}")
+        return Rejection(Stage.CHECK, Reason.FAILED, f"{doing} failed: {one_line(e)}")
+
+    async def _settle(self, alone: Request, caption: Caption) -> Judged:
         config = self.guard.recipe.safeguards
-        alone = replace(
-            request,
-            n=1,
-            seed=caption.seed,
-            first_slot=request.first_slot + index,
-        )
         slot_seed, attempts = alone.seed, 0
         while True:
             verdicts, doubted = await self._judge(alone, caption)
@@ -173,7 +193,8 @@ class _Inquiry:
                 self.vector = asyncio.ensure_future(likeness.of_image(self.image.rgb))
             cosine = await likeness.of_caption(text, await self.vector)
         except Exception as e:  # out of the card's memory, an image it cannot take
-            log.warning("%s: no likeness: %s", self.sample.sample.sample_id, e)
+            name = printable(self.sample.sample.sample_id)
+            log.warning("%s: no likeness: %s", name, one_line(e))
             return Verdict("clip.likeness", message=f"not to be had: {type(e).__name__}")
         least = self.guard.recipe.safeguards.clip.least
         if cosine >= least:
@@ -281,6 +302,22 @@ class _Inquiry:
 
     async def _ask(self, request: Request) -> Answer:
         return await self.guard.answer(Job(self.sample.sample.sample_id, self.image, request))
+
+
+def one_line(e: Exception) -> str:
+    """Tell an error in a line that can be kept and shown, whatever its message is made of."""
+    said = printable(str(e))[:_MOST_CHARS]
+    return f"{type(e).__name__}: {said}" if said else type(e).__name__
+
+
+def _slot_of(request: Request, index: int, caption: Caption) -> Request:
+    """Return the request for one of its captions alone."""
+    slot = request.first_slot + index
+    return replace(request, n=1, seed=caption.seed, first_slot=slot)
+
+
+def _rejected(judged: Judged, why: Rejection) -> Judged:
+    return replace(judged, outcome=Outcome.REJECTED, rejection=why)
 
 
 def _reject(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from recaption.safeguards.absent import mentions
 from recaption.safeguards.languages import unquoted, word_count, words
@@ -87,11 +88,15 @@ def meta_text(caption: Caption, asked: Asked) -> Verdict:
 def _without_printed(text: str, hints: Hints) -> str:
     """Blank out quotes and words in capitals, but those of a class name or a label; lower case."""
     plain = text.replace("’", "'")
-    for name in {_short(one) for one in (*hints.class_names, *hints.texts(HintKind.LABEL))}:
-        if name:
-            quoted = rf"[\"'“‘]?\b{re.escape(name)}\b[.,]?[\"'”’]?"
-            plain = re.sub(quoted, name.casefold(), plain, flags=re.IGNORECASE)
+    named = (*hints.class_names, *hints.texts(HintKind.LABEL))
+    for name in filter(None, dict.fromkeys(map(_short, named))):
+        plain = _in_quotes(name).sub(name.casefold().replace("\\", r"\\"), plain)
     return unquoted(_CAPITALS.sub('""', plain)).casefold()
+
+
+@lru_cache(maxsize=4096)
+def _in_quotes(name: str) -> re.Pattern[str]:
+    return re.compile(rf"[\"'“‘]?\b{re.escape(name)}\b[.,]?[\"'”’]?", re.IGNORECASE)
 
 
 def _short(name: str) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from recaption.decode import PreparedImage
-from recaption.engines.base import Job, JobImage
+from recaption.engines.base import EngineBootError, Job, JobImage
 from recaption.engines.choices import weigh
 from recaption.guard import Guard
 from recaption.likeness import Likeness
@@ -21,7 +21,17 @@ from recaption.prompts import load_prompts
 from recaption.recipe_file import apply_overrides, parse_recipe
 from recaption.safeguards.claims import sentences_of
 from recaption.safeguards.verdict import Verdict
-from recaption.sample import Caption, Hints, Reason, Rejection, Request, Sample, Stage
+from recaption.sample import (
+    Caption,
+    Hint,
+    HintKind,
+    Hints,
+    Reason,
+    Rejection,
+    Request,
+    Sample,
+    Stage,
+)
 from recaption.similarity import Similarity
 from tests.corpora import jpeg
 
@@ -302,3 +312,71 @@ def test_a_caption_that_the_captioner_was_not_sure_of_is_asked_again() -> None:
     assert rejected.rejection.message == "mean log-probability -0.500, at least -0.1 is wanted"
     (plain,) = review(Engine(), unsure(GOOD, -9.0))
     assert all(verdict.check != "confidence.sureness" for verdict in plain.verdicts)
+
+
+class _BrokenError(Exception):
+    """What nobody foresaw; its message holds what a stranger's may."""
+
+    def __str__(self) -> str:
+        return "bad \x1b[2J escape\nat position 0"
+
+
+def _breaks(*_: Any, **__: Any) -> Any:
+    raise _BrokenError
+
+
+SEAMS = [
+    ("recaption.safeguards.examine", {}),
+    ("recaption.guard.action_for", {}),
+    ("recaption.guard.prune", {}),
+    ("recaption.guard.claims_of", {"claims": True}),
+    ("recaption.guard.sureness", {"least_logprob": -3}),
+    ("recaption.guard.kept.facts", {}),
+    ("recaption.guard.personal_data", {"fallback": "alt_text"}),
+    ("recaption.prompts.PromptSet.ask", {"claims": True}),
+    ("recaption.prompts.PromptSet.fuse", {"fuse": True}),
+]
+
+
+@pytest.mark.parametrize(("seam", "safeguards"), SEAMS)
+def test_whatever_judging_raises_is_that_captions_reject(
+    seam: str, safeguards: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seam, _breaks)
+    cut = caption("A brown dog. A red", finish_reason="length")
+    shown = Hints(alt_text="Our dog Max in Berlin, 12 May 2014")
+    answered = review(Engine(write=lambda _: ""), caption(GOOD), cut, hints=shown, **safeguards)
+    rejections = [one.rejection for one in answered if one.rejection]
+    assert rejections and all(one.outcome is Outcome.REJECTED for one in answered if one.rejection)
+    failed = [r for r in rejections if r.reason is Reason.FAILED]
+    assert failed or seam == "recaption.guard.personal_data", "nothing is left to be put in"
+    for one in failed:
+        assert one.stage is Stage.CHECK
+        assert one.message.endswith("failed: _BrokenError: bad escape at position 0")
+
+
+def test_an_engine_that_asks_raise_at_costs_one_caption() -> None:
+    def write(request: Request) -> str:
+        raise _BrokenError
+
+    good, lost = review(Engine(write=write), caption(GOOD), caption(""))
+    assert good.rejection is None
+    assert lost.rejection is not None and lost.rejection.reason is Reason.FAILED
+
+
+def test_an_engine_that_is_gone_is_no_captions_fault() -> None:
+    def write(request: Request) -> str:
+        raise EngineBootError("no engine")
+
+    with pytest.raises(EngineBootError):
+        review(Engine(write=write), caption(""))
+
+
+@pytest.mark.parametrize("name", ["a\\q", "C:\\new\\data", "\\g<0>", "\\1", "(", "[a", "\\"])
+def test_a_class_name_is_never_a_pattern_nor_a_template(name: str) -> None:
+    text = f"A photo of a {name} on a table. It is called {name} here."
+    for style in ("short", "dense"):
+        hints = Hints(class_names=(name,), others=(Hint(HintKind.LABEL, name),))
+        (one,) = review(Engine(), caption(text), hints=hints, style=style, repairs=0)
+        failed = one.rejection is not None and one.rejection.reason is Reason.FAILED
+        assert not failed, one.rejection
