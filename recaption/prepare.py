@@ -27,6 +27,7 @@ from recaption.sample import (
     Stage,
 )
 from recaption.sources import map_parts
+from recaption.text import describe_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +66,29 @@ class Preparer:
             yield from _close(shard, seen, max(seen, default=-1) + 2 if count is None else count)
 
     def sample(self, sample: Sample) -> PreparedSample:
-        """Decode one image and write its prompts; what fails becomes the sample's rejection."""
+        """Decode one image and write its prompts; what fails becomes the sample's rejection.
+
+        Whatever is raised here is about this sample alone, and would cost the rest of its shard.
+        """
         identity = replace(sample, image=None, fields={}, rejection=None)
-        hints = open_reader(self.recipe.source)(sample)
-        shown = self._shown(hints)
-        prepared = PreparedSample(identity, hints, shown)
-        if sample.rejection is not None or sample.image is None:
-            return replace(prepared, rejection=sample.rejection or _NO_IMAGE)
+        prepared = PreparedSample(identity, rejection=sample.rejection)
+        stage, reason = Stage.READ, Reason.FAILED
         try:
-            image = prepare(sample.image, self._spec)
+            prepared = replace(prepared, hints=open_reader(self.recipe.source)(sample))
+            stage = Stage.PROMPT
+            prepared = replace(prepared, shown=self._shown(prepared.hints))
+            if prepared.rejection is not None or sample.image is None:
+                return replace(prepared, rejection=prepared.rejection or _NO_IMAGE)
+            stage = Stage.DECODE
+            prepared = replace(prepared, image=prepare(sample.image, self._spec))
+            stage, reason = Stage.PROMPT, Reason.PROMPT_FAILED
+            requests = self.requests(sample.sample_id, prepared.shown)
+            return replace(prepared, requests=requests)
         except DecodeError as e:
-            return replace(prepared, rejection=Rejection(Stage.DECODE, e.reason, str(e)))
-        try:
-            requests = self.requests(sample.sample_id, shown)
+            return replace(prepared, rejection=Rejection(stage, e.reason, str(e)))
         except Exception as e:
-            rejection = Rejection(Stage.PROMPT, Reason.PROMPT_FAILED, f"{type(e).__name__}: {e}")
-            return replace(prepared, image=image, rejection=rejection)
-        return replace(prepared, image=image, requests=requests)
+            failed = Rejection(stage, reason, describe_error(e))
+            return replace(prepared, rejection=prepared.rejection or failed)
 
     def with_hints(self, prepared: PreparedSample, more: tuple[Hint, ...]) -> PreparedSample:
         """Return a prepared sample of which more is known: its prompts are written again."""

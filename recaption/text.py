@@ -54,6 +54,11 @@ def printable(text: str) -> str:
     return " ".join(without_controls(text).split()).encode("utf-8", "replace").decode()
 
 
+def describe_error(error: Exception, longest: int = 300) -> str:
+    """Return what kind of error it is and what it says, as one line."""
+    return printable(f"{type(error).__name__}: {error}".removesuffix(": "))[:longest]
+
+
 def is_hidden(path: str) -> bool:
     """Say whether a part of the path is hidden, or is what archivers leave: never a sample."""
     return any(

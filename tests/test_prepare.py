@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import recaption.prepare
 from recaption.job import Job
 from recaption.parts import PreparedPart
 from recaption.sample import Hints, Part, Reason, Stage
 from tests.corpora import jpeg, write_tar
 from tests.corpus.build import open_only, write_photos
+from tests.decode.pictures import encode
 
 
 def job_of(tmp_path: Path, *overrides: str) -> Job:
@@ -165,3 +169,44 @@ def test_encoded_images_go_as_they_are_prepared(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert [sample.rejection for sample in part.samples] == [None] * 10
     assert peak < 5 * size
+
+
+def _raise(error: Exception) -> object:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("stumbles", "stage"),
+    [("open_reader", Stage.READ), ("usable", Stage.PROMPT), ("prepare", Stage.DECODE)],
+)
+@pytest.mark.parametrize(
+    "error", [AssertionError((1, 2)), RecursionError("deep"), MemoryError(), re.error("\x1b[2J\n?")]
+)
+def test_whatever_is_raised_at_a_sample_is_its_own_rejection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stumbles: str, stage: Stage, error: Exception
+) -> None:
+    job = job_of(tmp_path, "caption.clean_alt_text=true")
+    calls = iter(range(99))
+    real = getattr(recaption.prepare, stumbles)
+
+    def stumble(*arguments: object) -> object:
+        return _raise(error) if next(calls) == 1 else real(*arguments)
+
+    monkeypatch.setattr(recaption.prepare, stumbles, stumble)
+    samples = [s for part in parts(job).values() for s in part.samples]
+    assert len(samples) == 7
+    (failed,) = [s.rejection for s in samples if s.rejection]
+    assert (failed.stage, failed.reason) == (stage, Reason.FAILED)
+    assert failed.message.startswith(type(error).__name__) and failed.message.isprintable()
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "BMP"])
+@pytest.mark.parametrize("size", [(3_000_000, 1), (1, 3_000_000)])
+def test_a_line_of_pixels_costs_no_shard(tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
+    """Too long for what it is encoded with again, where its longer side is kept."""
+    job = job_of(tmp_path)
+    line = encode(Image.new("L", size), kind)
+    write_tar(tmp_path / "photos" / "00000.tar", [("0.jpg", jpeg()), ("1.tif", line)])
+    good, long = parts(job)[0].samples
+    assert good.rejection is None and long.rejection is None
+    assert long.image is not None and max(long.image.width, long.image.height) == 32 * 448

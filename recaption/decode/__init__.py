@@ -16,7 +16,7 @@ from PIL import Image
 
 from recaption.decode import container, jpeg, pillow
 from recaption.decode.pixels import Picture, Pixels, encode
-from recaption.decode.spec import DecodeError, ImageSpec
+from recaption.decode.spec import DecodeError, ImageSpec, guarded
 from recaption.sample import Reason
 
 __all__ = ["DecodeError", "ImageSpec", "PreparedImage", "decode_rgb", "prepare", "to_rgb"]
@@ -43,10 +43,12 @@ class PreparedImage:
 
 def prepare(data: bytes, spec: ImageSpec) -> PreparedImage:
     """Check and reduce an image; one that is fit as it is keeps its bytes. Raises DecodeError."""
-    picture = _read(data, spec)
-    height, width = picture.pixels.shape[:2]
+    with guarded():
+        picture = _read(data, spec)
+        height, width = picture.pixels.shape[:2]
+        encoded = data if _is_fit(data, picture) else encode(picture, spec.quality)
     return PreparedImage(
-        data=data if _is_fit(data, picture) else encode(picture, spec.quality),
+        data=encoded,
         width=width,
         height=height,
         original_width=picture.original_width,
@@ -58,12 +60,13 @@ def prepare(data: bytes, spec: ImageSpec) -> PreparedImage:
 
 def decode_rgb(data: bytes, spec: ImageSpec) -> Pixels:
     """Return upright RGB pixels (height, width, 3), reduced to `spec.short_side`."""
-    return _read(data, spec).pixels
+    with guarded():
+        return _read(data, spec).pixels
 
 
 def to_rgb(data: bytes) -> Image.Image:
     """Decode a prepared image, or any other that is accepted, at full size to mode RGB."""
-    return Image.fromarray(_read(data, FULL_SIZE).pixels)
+    return Image.fromarray(decode_rgb(data, FULL_SIZE))
 
 
 def _read(data: bytes, spec: ImageSpec) -> Picture:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from recaption.sample import Reason
+from recaption.text import describe_error
 
 PILLOW_PIXELS = 178_956_970
 """Pillow refuses larger images (twice its `MAX_IMAGE_PIXELS`), so no limit above it can hold."""
+
+
+LONGEST_ASPECT = 32
+"""The longer side of what is prepared is at most this times `short_side`.
+
+The engines' own processors shrink or refuse what is longer (Qwen2-VL from 200 on), and a part
+holds hundreds of prepared images.
+"""
 
 
 class DecodeError(ValueError):
@@ -21,11 +32,23 @@ class DecodeError(ValueError):
         return str(self.args[1])
 
 
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """Make a DecodeError of whatever decoding raises: memory, recursion, an assertion of ours."""
+    try:
+        yield
+    except DecodeError:
+        raise
+    except Exception as error:
+        raise DecodeError(Reason.FAILED, f"decoding failed: {describe_error(error)}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
     """Which images are accepted, and what they are reduced to.
 
-    `short_side` is the length in pixels that the shorter side is reduced to (never raised);
+    `short_side` is the length in pixels that the shorter side is reduced to (never raised; see
+    LONGEST_ASPECT);
     `max_pixels` and `min_side` bound the original; `quality` is of the JPEG written where the
     original bytes cannot stay. `min_side` is 1, because a small image is no broken one: whether
     icons are worth a caption is for the recipe of a data set to say. At the largest `max_pixels` a
@@ -47,13 +70,24 @@ class ImageSpec:
         _check("quality", self.quality, 1, 100)
 
     def fit(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size to reduce to: aspect kept, never larger than the original."""
-        short = min(width, height)
-        if short <= self.short_side:
+        """Return the size to reduce to: aspect kept, never larger than the original.
+
+        The longer side is bounded too, or a line of pixels would stay as long as it is.
+        """
+        short, long = min(width, height), max(width, height)
+        part, whole = self.short_side, short
+        if part * long > self.longest * whole:
+            part, whole = self.longest, long
+        if part >= whole:
             return width, height
-        scaled_width = (width * self.short_side + short // 2) // short
-        scaled_height = (height * self.short_side + short // 2) // short
+        scaled = ((side * part + whole // 2) // whole for side in (width, height))
+        scaled_width, scaled_height = (max(1, side) for side in scaled)
         return scaled_width, scaled_height
+
+    @property
+    def longest(self) -> int:
+        """The length in pixels that the longer side is reduced to where it is longer still."""
+        return LONGEST_ASPECT * self.short_side
 
     def check_size(self, width: int, height: int) -> None:
         """Raise DecodeError where the original is too large or too small."""
