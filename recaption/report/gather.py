@@ -8,7 +8,6 @@ for each of at most `MEASURED` captions.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -25,7 +24,7 @@ from recaption.report.examples import RejectKind, look_into_captions, look_into_
 from recaption.report.measure import MadeBy, Measures
 from recaption.report.pictures import Picture, Wanted, load_pictures
 from recaption.report.runs import Runs, read_runs
-from recaption.storage.paths import shown
+from recaption.storage.shown import settings_without_secrets, without_secrets
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,6 @@ PARTS = 50
 """Parts whose captions are looked into; more where parts are so small that samples lack."""
 
 _MORE_PARTS = 1000
-_SECRET = re.compile(r"(^|_)(hf_token|auth_token|password|secret|api_key|access_key)$", re.I)
 
 
 @dataclass(slots=True)
@@ -74,7 +72,7 @@ def gather(corpus: str, samples: int, version: str, seed: int) -> Findings:
     """Look into a version of a corpus. Raises RecipeError where there is no such thing."""
     manifest = read_manifest(corpus)
     versions = tuple(list_versions(corpus))
-    found = Findings(shown(corpus), manifest.dataset, manifest.created, versions=versions)
+    found = Findings(without_secrets(corpus), manifest.dataset, manifest.created, versions=versions)
     if not versions:
         return found
     reader = CorpusReader(corpus, version)
@@ -117,20 +115,10 @@ def _read_recipe(corpus: str, fingerprint: str) -> tuple[str, Recipe | None]:
     text = storage.read_bytes(url).decode("utf-8", "replace")
     try:
         data = yaml.safe_load(text)
-        printed = yaml.safe_dump(_without_secrets(data), sort_keys=False, allow_unicode=True)
+        printed = yaml.safe_dump(
+            settings_without_secrets(data), sort_keys=False, allow_unicode=True
+        )
         return printed, parse_recipe(data, name=url)
     except (yaml.YAMLError, RecipeError, ValueError) as error:
         log.warning("the report shows no images: %s", error)
         return f"# cannot be read by this program: {error}", None
-
-
-def _without_secrets(value: object) -> object:
-    """Return a recipe's data with tokens and passwords blanked: pages are passed on."""
-    if isinstance(value, str):
-        return shown(value)
-    if isinstance(value, dict):
-        return {
-            k: "(not shown)" if v and _SECRET.search(str(k)) else _without_secrets(v)
-            for k, v in value.items()
-        }
-    return [_without_secrets(item) for item in value] if isinstance(value, list) else value

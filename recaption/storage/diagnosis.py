@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from recaption.storage.paths import scheme_of, split_bucket
+from recaption.storage.shown import without_secrets
 
 
 class Trouble(StrEnum):
@@ -259,8 +260,9 @@ def _unreachable(what: str) -> Diagnosis:
 def _endpoint(url: str) -> str:
     """Name the server that a url is asked of."""
     if scheme_of(url) in ("s3", "s3a"):
-        return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "AWS S3")
-    found = re.match(r"[^:]+://(?:[^/@]*@)?([^/]*)", url)
+        named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        return without_secrets(named or "AWS S3")
+    found = re.match(r"[^:]+://([^/?]*)", without_secrets(url))
     return (found.group(1) if found else "") or "the file system"
 
 

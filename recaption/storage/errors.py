@@ -12,7 +12,8 @@ from recaption.storage.diagnosis import (
     diagnose,
     type_names,
 )
-from recaption.storage.paths import shown
+from recaption.storage.shown import text_without_secrets, without_secrets
+from recaption.text import printable
 
 _DRIVER_ERRORS = {
     *("BotoCoreError", "ClientError"),  # botocore; aiohttp has a ClientError too
@@ -42,7 +43,8 @@ def explain(error: BaseException, url: str, doing: str) -> StorageError:
         return error
     trouble, what, fix = diagnose(error, url)
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-    return StorageError(f"could not {doing} {shown(url)}: {what}{notes}. {fix}.", trouble)
+    told = f"{printable(without_secrets(url))}: {text_without_secrets(printable(what + notes))}"
+    return StorageError(f"could not {doing} {told}. {fix}.", trouble)
 
 
 @contextmanager

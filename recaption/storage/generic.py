@@ -10,9 +10,10 @@ from typing import Any, BinaryIO, cast
 
 from fsspec.core import url_to_fs
 
-from recaption.storage.paths import FileInfo, is_chained, matches, shown, split_pattern
+from recaption.storage.paths import FileInfo, is_chained, matches, split_pattern
 from recaption.storage.ranges import Answer, RangedFile, RangeReader
 from recaption.storage.retry import RetryPolicy, retried_here
+from recaption.storage.shown import without_secrets
 
 _PUT_LOCK = threading.Lock()  # makes put_if_absent exact within one process
 
@@ -27,7 +28,7 @@ class GenericStore:
         """Yield all files below a folder, in the order of their names."""
         fs, path = url_to_fs(url)
         fs.invalidate_cache()
-        doing = f"list {shown(url)}"
+        doing = f"list {without_secrets(url)}"
         found = retried_here(lambda: _find(fs, path), self.retry, doing)
         below = path.rstrip("/") + "/"
         for name, entry in sorted((item[len(below) :], found[item]) for item in found):
@@ -51,7 +52,7 @@ class GenericStore:
         """Return what the driver knows of a file."""
         fs, path = url_to_fs(url)
         fs.invalidate_cache()
-        entry = retried_here(lambda: fs.info(path), self.retry, f"look at {shown(url)}")
+        entry = retried_here(lambda: fs.info(path), self.retry, f"look at {without_secrets(url)}")
         if entry.get("type") == "directory":
             raise IsADirectoryError(f"{url} is a folder")
         return _file_info(url, entry)
@@ -60,26 +61,32 @@ class GenericStore:
         """Say whether there is such a file or folder."""
         fs, path = url_to_fs(url)
         fs.invalidate_cache()
-        return bool(retried_here(lambda: fs.exists(path), self.retry, f"look for {shown(url)}"))
+        return bool(
+            retried_here(lambda: fs.exists(path), self.retry, f"look for {without_secrets(url)}")
+        )
 
     def open_read(self, url: str) -> BinaryIO:
         """Open a file: by ranges, or the driver's way where one url is inside another."""
         if not is_chained(url):
             return RangeReader.open(self._ranged_by_driver(url))
         fs, path = url_to_fs(url)
-        opened = retried_here(lambda: fs.open(path, "rb"), self.retry, f"open {shown(url)}")
+        opened = retried_here(
+            lambda: fs.open(path, "rb"), self.retry, f"open {without_secrets(url)}"
+        )
         opened.file_system = fs  # an archive is closed when nobody holds its file system any more
         return cast(BinaryIO, opened)
 
     def read_bytes(self, url: str) -> bytes:
         """Return the content of a file."""
         fs, path = url_to_fs(url)
-        return bytes(retried_here(lambda: fs.cat_file(path), self.retry, f"read {shown(url)}"))
+        return bytes(
+            retried_here(lambda: fs.cat_file(path), self.retry, f"read {without_secrets(url)}")
+        )
 
     def write_bytes(self, url: str, data: bytes) -> None:
         """Write a file in one call of the driver's."""
         fs, path = url_to_fs(url)
-        retried_here(lambda: fs.pipe_file(path, data), self.retry, f"write {shown(url)}")
+        retried_here(lambda: fs.pipe_file(path, data), self.retry, f"write {without_secrets(url)}")
 
     def put_if_absent(self, url: str, data: bytes) -> bool:
         """Look, write, read back: exact within a process, last writer wins between processes."""
@@ -100,7 +107,7 @@ class GenericStore:
 
     def _delete_one(self, url: str) -> None:
         fs, path = url_to_fs(url)
-        retried_here(lambda: fs.rm_file(path), self.retry, f"delete {shown(url)}")
+        retried_here(lambda: fs.rm_file(path), self.retry, f"delete {without_secrets(url)}")
 
     def _ranged_by_driver(self, url: str) -> RangedFile:
         fs, path = url_to_fs(url)

@@ -11,7 +11,7 @@ LOCAL_SCHEMES = ("", "file", "local")
 TEMPORARY_SUFFIX = ".recaption-tmp"
 
 _NAME = r"[A-Za-z][A-Za-z0-9+.-]*"
-_CHAINED = re.compile(f"::{_NAME}://")  # fsspec's way to name one url inside another
+_CHAINED = re.compile(f"(?:::{_NAME})+://")  # fsspec's way to name one url inside another
 _SCHEME = re.compile(f"^({_NAME})(?:://|{_CHAINED.pattern})")
 _WILDCARD = re.compile(r"[*?[]")
 
@@ -85,14 +85,6 @@ def relative(url: str, root: str) -> str:
 def is_temporary(name: str) -> bool:
     """Say whether a file is what a killed local write left behind: garbage, safe to delete."""
     return name.endswith(TEMPORARY_SUFFIX)
-
-
-def shown(url: str) -> str:
-    """Return the url as it may stand in a message: without password, query or signature."""
-    if not is_remote(url):
-        return url
-    hidden = re.sub(r"://[^/@]*@", "://", url)
-    return re.sub(r"\?.*", "?...", hidden, flags=re.DOTALL) if "http" in scheme_of(url) else hidden
 
 
 def split_pattern(pattern: str) -> tuple[str, str]:

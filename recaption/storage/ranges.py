@@ -14,8 +14,8 @@ from fsspec.asyn import get_loop
 
 from recaption.storage.diagnosis import Trouble
 from recaption.storage.errors import StorageError, explained
-from recaption.storage.paths import shown
 from recaption.storage.retry import RetryPolicy
+from recaption.storage.shown import without_secrets
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ class RangedFile:
                 return Block(start, bytes(progress.got), progress.total, progress.version)
             except Exception as error:
                 attempt = 1 if len(progress.got) > before else attempt
-                delay = self.retry.pause(attempt, error, f"read {shown(self.url)}")
+                delay = self.retry.pause(attempt, error, f"read {without_secrets(self.url)}")
             await asyncio.sleep(delay)
 
     async def _fetch_rest(self, progress: _Progress, start: int, length: int | None) -> None:
@@ -140,8 +140,8 @@ class RangedFile:
     def _check_version(self, expected: str, got: str) -> None:
         if expected and got and expected != got:
             raise StorageError(
-                f"could not read {shown(self.url)}: it was replaced while it was being read "
-                f"(its version was {expected} and is {got}). Run the same command again.",
+                f"could not read {without_secrets(self.url)}: it was replaced while it was being"
+                f" read (its version was {expected} and is {got}). Run the same command again.",
                 Trouble.CHANGED,
             )
 

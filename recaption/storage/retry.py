@@ -13,6 +13,8 @@ from typing import TypeVar
 
 from recaption.storage.diagnosis import status_and_code, type_names
 from recaption.storage.errors import StorageError
+from recaption.storage.shown import text_without_secrets
+from recaption.text import printable
 
 T = TypeVar("T")
 
@@ -70,7 +72,8 @@ class RetryPolicy:
         level = logging.INFO if attempt <= _QUIET_ATTEMPTS else logging.WARNING
         message = "attempt %d of %d to %s failed (%s: %s); again in %.1f s"
         name = type(error).__name__
-        logger.log(level, message, attempt, self.attempts, doing, name, error, delay)
+        why = text_without_secrets(printable(str(error)))
+        logger.log(level, message, attempt, self.attempts, doing, name, why, delay)
         return delay
 
 

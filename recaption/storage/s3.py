@@ -21,13 +21,13 @@ from recaption.storage.paths import (
     FileInfo,
     literal_start,
     matches,
-    shown,
     split_bucket,
     split_pattern,
 )
 from recaption.storage.ranges import Answer, RangedFile, RangeReader, on_loop
 from recaption.storage.retry import RetryPolicy, retried
 from recaption.storage.s3_client import get, md5, read_timeout_s, send, version_of
+from recaption.storage.shown import without_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ class S3Store:
 
     async def _call(self, method: str, url: str, **parameters: Any) -> dict[str, Any]:
         """Send one request until it is answered."""
-        doing = f"{method} {shown(url)}"
+        doing = f"{method} {without_secrets(url)}"
         return await retried(lambda: send(method, **parameters), self.retry, doing)
 
     async def _put(self, url: str, data: bytes, token: str = "", **conditions: str) -> None:
@@ -241,7 +241,7 @@ class S3Store:
         try:
             await send("abort_multipart_upload", **where)
         except Exception as error:
-            logger.warning("could not abort the upload of %s: %s", shown(url), error)
+            logger.warning("could not abort the upload of %s: %s", without_secrets(url), error)
 
     async def _delete(self, bucket: str, url_by_key: dict[str, str]) -> None:
         """Delete up to a thousand objects; those that failed for a passing reason again."""
@@ -255,7 +255,9 @@ class S3Store:
                     meta = {"HTTPStatusCode": 403 if failed["Code"] == "AccessDenied" else 500}
                     raise ClientError({"Error": failed, "ResponseMetadata": meta}, "DeleteObjects")
 
-        await retried(attempt, self.retry, f"delete {len(url_by_key)} objects like {shown(url)}")
+        await retried(
+            attempt, self.retry, f"delete {len(url_by_key)} objects like {without_secrets(url)}"
+        )
 
     def _ranged(self, url: str) -> RangedFile:
         bucket, key = split_bucket(url)

@@ -15,9 +15,10 @@ from yarl import URL
 from recaption.storage.diagnosis import Trouble
 from recaption.storage.errors import HttpStatusError, StorageError, explained
 from recaption.storage.generic import GenericStore
-from recaption.storage.paths import FileInfo, shown
+from recaption.storage.paths import FileInfo
 from recaption.storage.ranges import Answer, RangedFile, RangeReader, no_pieces, on_loop, submit
 from recaption.storage.retry import retried
+from recaption.storage.shown import without_secrets
 
 _CONNECT_TIMEOUT_S = 10.0
 _PIECE = 256 << 10  # bytes
@@ -33,7 +34,7 @@ class WebStore(GenericStore):
 
     def info(self, url: str) -> FileInfo:
         """Return size and ETag, or time of change."""
-        return on_loop(retried(lambda: _info(url), self.retry, f"look at {shown(url)}"))
+        return on_loop(retried(lambda: _info(url), self.retry, f"look at {without_secrets(url)}"))
 
     def exists(self, url: str) -> bool:
         """Say whether the server has it."""
@@ -58,7 +59,7 @@ class WebStore(GenericStore):
         try:
             return on_loop(file.fetch(0, None)).data
         except NoRangesError:
-            return on_loop(retried(lambda: _whole(url), self.retry, f"read {shown(url)}"))
+            return on_loop(retried(lambda: _whole(url), self.retry, f"read {without_secrets(url)}"))
 
     def write_bytes(self, url: str, data: bytes) -> None:
         """Raise NotImplementedError."""
@@ -93,7 +94,7 @@ class PlainReader(io.RawIOBase):
         self._consumed = 0
         self._response: Any = None
         self._total: int | None = None
-        self._first = on_loop(retried(self._start, store.retry, f"read {shown(url)}"))
+        self._first = on_loop(retried(self._start, store.retry, f"read {without_secrets(url)}"))
 
     def readable(self) -> bool:
         """Say that it can be read."""
@@ -138,8 +139,8 @@ class PlainReader(io.RawIOBase):
         if self._consumed == 0:
             return ConnectionResetError(what)
         return StorageError(
-            f"could not read {shown(self._url)}: the connection broke off after {self._consumed} "
-            f"of {self._total} bytes ({what}), and the server cannot resume (it knows no ranges). "
+            f"could not read {without_secrets(self._url)}: the connection broke off after"
+            f" {self._consumed} of {self._total} bytes ({what}), and the server cannot resume (it knows no ranges). "
             "Run the same command again, or copy the file to local disk or S3 first.",
             Trouble.UNREACHABLE,
         )
