@@ -140,8 +140,9 @@ class PlainReader(io.RawIOBase):
             return ConnectionResetError(what)
         return StorageError(
             f"could not read {without_secrets(self._url)}: the connection broke off after"
-            f" {self._consumed} of {self._total} bytes ({what}), and the server cannot resume (it knows no ranges). "
-            "Run the same command again, or copy the file to local disk or S3 first.",
+            f" {self._consumed} of {self._total} bytes ({what}), and the server cannot resume (it"
+            " knows no ranges). Run the same command again, or copy the file to local disk or S3"
+            " first.",
             Trouble.UNREACHABLE,
         )
 
