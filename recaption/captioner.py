@@ -26,6 +26,7 @@ from recaption.engines.base import (
 from recaption.engines.driver import EngineDriver, convicted
 from recaption.guard import Guard
 from recaption.likeness import Likeness
+from recaption.notices import take_notices
 from recaption.parts import (
     HANDED_BACK,
     Answer,
@@ -173,6 +174,8 @@ class Captioner:
             delta = [a - b for a, b in zip(now, self._reported, strict=True)]
             self._reported = now
             await self._coordinator.report.remote(self._name, *delta)
+        if notices := take_notices():
+            await self._coordinator.note.remote(notices)
 
     def __del__(self) -> None:
         """Close the engine in order when the actor's work is over."""

@@ -82,7 +82,7 @@ def caption(recipe: RecipeArgument, overrides: Overrides = None, dry_run: DryRun
     _warn_of_other_runs(resolved.corpus.path)
     shards = f"{len(job.shards):,} shards"
     _print([f"run {job.made_by.run_id}: {shards} -> {resolved.corpus.path}"])
-    _end(run_job(job, Progress(console, resolved.run.progress_s)), resolved)
+    _end(run_job(job, Progress(console, resolved.run.progress_s)))
 
 
 @app.command()
@@ -103,7 +103,7 @@ def retry(
     resolved = load_recipe(recipe, overrides or [])
     job = open_job(resolved)
     _print([f"run {job.made_by.run_id}: replaying rejects of {resolved.corpus.path}"])
-    _end(run_replay(job, reasons, Progress(console, resolved.run.progress_s)), resolved)
+    _end(run_replay(job, reasons, Progress(console, resolved.run.progress_s)))
 
 
 @app.command()
@@ -120,7 +120,9 @@ def plan(
     from recaption.plan import describe_plan, make_plan
 
     job = resolve_job(load_recipe(recipe, overrides or []))
-    _print(describe_plan(make_plan(job, images_per_second), price))
+    made = make_plan(job, images_per_second)
+    _print(describe_plan(made, price))
+    raise typer.Exit(made.exit_code)
 
 
 CorpusArgument = Annotated[str, typer.Argument(help="the corpus: a folder or s3:// URL")]
@@ -189,16 +191,11 @@ def demo(
     raise typer.Exit(run_demo(out, shards, train, console))
 
 
-def _end(summary: Summary, recipe: Recipe) -> None:
+def _end(summary: Summary) -> None:
     """Tell how a run ended; exit 1 if something was lost or too much rejected."""
     from recaption.summary import tell_end
 
     tell_end(summary, console)
-    limit = recipe.run.reject_limit
-    if summary.read and summary.rejected / summary.read > limit:
-        share = summary.rejected / summary.read
-        console.print(f"rejected {share:.2%} of the samples, over run.reject_limit={limit:.2%}")
-        raise typer.Exit(1)
     raise typer.Exit(summary.exit_code)
 
 
@@ -207,9 +204,11 @@ def _dry_run(recipe: Recipe) -> None:
     from recaption.plan import describe_plan, make_plan
 
     job = resolve_job(recipe)
+    made = make_plan(job)
     console.print(to_yaml(recipe), markup=False, soft_wrap=True)
     console.print(f"fingerprint {job.made_by.fingerprint}")
-    _print(describe_plan(make_plan(job), None))
+    _print(describe_plan(made, None))
+    raise typer.Exit(made.exit_code)
 
 
 def _warn_of_other_runs(corpus: str) -> None:

@@ -179,6 +179,11 @@ class EngineConfig(Section):
     api_key_env: str = Field(
         default="OPENAI_API_KEY", description="openai: environment variable with the key"
     )
+    confirm_builtin: bool = Field(
+        default=False,
+        description="let a built-in captioner, which knows rendered scenes only, loose on other"
+        " images",
+    )
 
     @field_validator("replicas")
     @classmethod
@@ -288,7 +293,11 @@ class RunConfig(Section):
     """How a run behaves; changes no caption."""
 
     reject_limit: float = Field(
-        default=1.0, ge=0, le=1, description="share of rejected samples above which exit code is 1"
+        default=0.2,
+        ge=0,
+        le=1,
+        description="share of rejected samples above which a run ends with exit code 1; below 1, a"
+        " run that captions none of its first 1,000 samples is stopped",
     )
     progress_s: float = Field(default=10.0, gt=0, description="seconds between lines in a log")
     read_cpus: float = Field(default=0.5, gt=0, description="CPUs reserved per reading task")

@@ -13,6 +13,8 @@ from typing import Any
 
 import ray
 
+from recaption.notices import Notice, Notices
+
 _IDLE_S = 20.0
 _POINTS = 20_000
 
@@ -56,6 +58,7 @@ class Snapshot:
     deaths: int = 0
     reruns: int = 0
     errors: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 class Coordinator:
@@ -68,6 +71,7 @@ class Coordinator:
         self._suspects: dict[str, tuple[str, ...]] = {}
         self._convicted: dict[str, tuple[str, ...]] = {}
         self._past = Snapshot()
+        self._notices = Notices()
         self._timeline: list[tuple[float, int]] = []
 
     async def boot(self, engine: str) -> int:
@@ -157,6 +161,10 @@ class Coordinator:
         self._starts.clear()
         self._expected = engines
 
+    async def note(self, notices: tuple[Notice, ...]) -> None:
+        """Add to what the user should hear of."""
+        self._notices.add(notices)
+
     async def snapshot(self) -> Snapshot:
         """Return the figures of all engines."""
         states = list(self._engines.values())
@@ -170,6 +178,7 @@ class Coordinator:
             deaths=past.deaths + sum(s.deaths for s in states),
             reruns=past.reruns + sum(s.reruns for s in states),
             errors=tuple(sorted({s.error for s in states if s.error})),
+            notices=self._notices.all(),
         )
 
     async def timeline(self) -> list[tuple[float, int]]:

@@ -15,6 +15,7 @@ from recaption.corpus.writer import Provenance
 from recaption.datasets import check_tables, open_reader
 from recaption.engines.echo import echo_args
 from recaption.engines.identity import model_hash
+from recaption.engines.scope import check_scope
 from recaption.fingerprint import fingerprint
 from recaption.prepare import Preparer
 from recaption.prompts import load_prompts
@@ -60,6 +61,7 @@ def resolve_job(recipe: Recipe) -> Job:
     model = model_hash(recipe.engine)
     print_of = fingerprint(recipe, f"{prompts.digest} {safeguards.digest()}", model)
     root, shards = list_source(recipe.source)
+    check_scope(recipe.engine, root)
     dataset = recipe.source.dataset or root.rstrip("/").rpartition("/")[2] or "data"
     made_by = Provenance(
         corpus=recipe.corpus.path,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -20,15 +20,17 @@ import ray.data
 from recaption import runtime
 from recaption.attributes import AttributeStage
 from recaption.captioner import Captioner
-from recaption.coordinator import start_coordinator
+from recaption.coordinator import Snapshot, start_coordinator
 from recaption.corpus.ledger import Committed
 from recaption.corpus.writer import Provenance, commit_part
 from recaption.job import Job
+from recaption.notices import take_notices
 from recaption.parts import HANDED_BACK, CaptionedPart, PreparedPart, Receipt
 from recaption.prepare import Preparer
 from recaption.progress import Progress
 from recaption.replay import ShardReplay, plan_replay
 from recaption.sample import Part, Shard
+from recaption.status import was_rejected
 from recaption.storage import StorageError
 from recaption.summary import RunFailedError, Summary, Tally, write_summary
 
@@ -53,7 +55,7 @@ def run_job(job: Job, progress: Progress) -> Summary:
         pending = [s for s in job.pending(committed) if not _is_broken(s, tally)]
         return [ShardTask(s, committed.of(s.name), committed.count_of(s.name)) for s in pending]
 
-    return _run(job, tasks, committed, tally, progress)
+    return _run(job, tasks, committed, tally, progress, job.recipe.run.reject_limit)
 
 
 def run_replay(job: Job, reasons: frozenset[str], progress: Progress) -> Summary:
@@ -66,7 +68,7 @@ def run_replay(job: Job, reasons: frozenset[str], progress: Progress) -> Summary
         left, wanted[:] = list(wanted), []  # one pass: what fails again stays a reject
         return [ShardTask(replay.shard, replay=replay) for replay in left]
 
-    return _run(job, tasks, committed, tally, progress)
+    return _run(job, tasks, committed, tally, progress, reject_limit=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,12 @@ def _run(
     committed: Committed,
     tally: Tally,
     progress: Progress,
+    reject_limit: float,
 ) -> Summary:
-    state, deaths = "complete", 0
+    state = "complete"
     failure: RunFailedError | None = None
     timeline: list[tuple[float, int]] = []
+    engines_seen = Snapshot()
     first = tasks()
     if first:
         with runtime.session():
@@ -103,16 +107,22 @@ def _run(
             coordinator = start_coordinator(engines.replicas)
             with progress.watching(job, tally, coordinator):
                 try:
-                    _run_passes(job, first, tasks, committed, tally, coordinator, engines)
+                    _run_passes(
+                        job, first, tasks, committed, tally, coordinator, engines, reject_limit
+                    )
                 except KeyboardInterrupt:
                     state = "stopped"
                 except RunFailedError as e:
                     state, failure = "failed", e
-            deaths = _ask(coordinator.snapshot).deaths
+            _pass_notices(coordinator)  # what the driver noted itself
+            engines_seen = _ask(coordinator.snapshot)
             timeline = _ask(coordinator.timeline)
     if state == "complete" and tally.failed:
         state = "incomplete"
-    summary = tally.close(job, state, deaths, timeline)
+    notices = engines_seen.notices or take_notices()
+    summary = tally.close(job, state, engines_seen.deaths, timeline, notices).held_to(reject_limit)
+    if state == "complete" and not summary.read and was_rejected(job, reject_limit):
+        summary = replace(summary, state="rejected")
     if failure is None:
         write_summary(summary)
         return summary
@@ -129,6 +139,7 @@ def _run_passes(
     tally: Tally,
     coordinator: Any,
     engines: runtime.EnginePlan,
+    reject_limit: float,
 ) -> None:
     for number in range(1, job.recipe.run.passes + 1):
         tally.passes = number
@@ -137,6 +148,8 @@ def _run_passes(
             tally.add(receipt)
             if receipt.is_fatal:
                 raise RunFailedError(receipt.fault)
+            if tally.is_hopeless and reject_limit < 1:
+                raise RunFailedError(_hopeless(tally))
             if not receipt.fault and not receipt.retry:
                 committed.add(receipt.part)
         tasks = more()
@@ -147,6 +160,14 @@ def _run_passes(
         _ask(coordinator.new_pass, engines.replicas)
     for task in tasks:
         tally.failed.setdefault(task.shard.name, "lost to crashes of its workers; see Ray's logs")
+
+
+def _hopeless(tally: Tally) -> str:
+    reasons = ", ".join(f"{reason} {n:,}" for reason, n in tally.rejects.most_common(3))
+    return (
+        f"the first {tally.read:,} samples were all rejected ({reasons}): stopped, since the rest"
+        " would hardly fare better; run.reject_limit=1 goes on all the same"
+    )
 
 
 def caption(
@@ -171,7 +192,7 @@ def caption(
             compute=engines.pool(job.recipe.engine.parts_in_flight),
             **engines.resources(),
             **whole_parts,
-        ).map_batches(_writer(job.made_by), num_cpus=runtime.WRITE_CPUS, **whole_parts)
+        ).map_batches(_writer(job.made_by, coordinator), num_cpus=runtime.WRITE_CPUS, **whole_parts)
         blocks: Iterable[Any] = receipts.iter_batches(prefetch_batches=0, **whole_parts)
         for block in blocks:
             for i in range(block.num_rows):
@@ -203,17 +224,28 @@ def _reader(
                 why = f"{HANDED_BACK}the worker died {starts} times while it read this shard"
                 yield PreparedPart(shard, Part(shard.name, 0), fault=why).to_row()
             else:
-                yield from (part.to_row() for part in listed[index].parts(preparer))
+                for part in listed[index].parts(preparer):
+                    _pass_notices(coordinator)
+                    yield part.to_row()
+            _pass_notices(coordinator)  # what only a shard's end shows
             _ask(coordinator.end_reading, shard.name)
 
     return read
 
 
-def _writer(made_by: Provenance) -> Callable[[pa.Table], pa.Table]:
+def _writer(made_by: Provenance, coordinator: Any) -> Callable[[pa.Table], pa.Table]:
     def write(block: pa.Table) -> pa.Table:
-        return commit_part(CaptionedPart.from_row(block), made_by).to_row()
+        receipt = commit_part(CaptionedPart.from_row(block), made_by)
+        _pass_notices(coordinator)
+        return receipt.to_row()
 
     return write
+
+
+def _pass_notices(coordinator: Any) -> None:
+    """Send what this process noted to where the run's progress and summary find it."""
+    if notices := take_notices():
+        _ask(coordinator.note, notices)
 
 
 def _ask(method: Any, *arguments: object) -> Any:

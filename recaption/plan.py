@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recaption.job import Job
+from recaption.notices import Notice, describe_notices, take_notices
+from recaption.parts import PreparedSample
 from recaption.probe import count_images, probe_some
 from recaption.status import read_runs
+from recaption.text import printable
 
 _CHARS_PER_TOKEN = 4
 
@@ -15,7 +19,8 @@ _CHARS_PER_TOKEN = 4
 class Plan:
     """The size of what is left of a job. Counts of what is not listed are estimates of the probe.
 
-    `faults` are of shards that could not be read. `prompt_tokens` counts text, not the image;
+    `faults` are of shards that could not be read, `why` tells of the first reject of each
+    reason, `notices` is what else the probe met. `prompt_tokens` counts text, not the image;
     `caption_tokens` is the most it can be. `images_per_second` is of one engine, as measured or
     given; None: not known.
     """
@@ -32,6 +37,14 @@ class Plan:
     caption_tokens: int
     images_per_second: float | None
     faults: tuple[str, ...] = ()
+    why: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """1 where the probe met nothing that could be captioned, else 0."""
+        is_met = bool(self.faults or self.probed_images)
+        return int(is_met and self.probed_images == self.probed_rejects)
 
     @property
     def engine_hours(self) -> float | None:
@@ -66,7 +79,19 @@ def make_plan(job: Job, images_per_second: float | None = None) -> Plan:
         caption_tokens=images * per_image * job.recipe.sampling.max_tokens,
         images_per_second=images_per_second or _measured_rate(job),
         faults=tuple(probe.fault for probe in probes if probe.fault),
+        why=_why(samples),
+        notices=take_notices(),
     )
+
+
+def _why(samples: Sequence[PreparedSample]) -> tuple[str, ...]:
+    """Tell of the first reject of each reason."""
+    first: dict[str, str] = {}
+    for sample in samples:
+        if (rejection := sample.rejection) is not None:
+            told = f"{rejection.reason}: {sample.sample.sample_id}: {rejection.message}"
+            first.setdefault(str(rejection.reason), told)
+    return tuple(first.values())
 
 
 def describe_plan(plan: Plan, price: float | None) -> list[str]:
@@ -79,7 +104,10 @@ def describe_plan(plan: Plan, price: float | None) -> list[str]:
         f"requests  about {plan.requests:,} for {plan.captions:,} captions",
         f"tokens    about {plan.prompt_tokens:,} of prompt text, at most"
         f" {plan.caption_tokens:,} of captions",
-        *(f"BROKEN    {fault}" for fault in plan.faults),
+        *(f"REJECTED  {printable(why)}" for why in plan.why),
+        *(f"BROKEN    {printable(fault)}" for fault in plan.faults),
+        *(f"NOTE      {line}" for line in describe_notices(plan.notices)),
+        *(["NOTHING   of what was looked into can be captioned"] if plan.exit_code else []),
     ]
     hours = plan.engine_hours
     if hours is None:

@@ -19,6 +19,7 @@ from rich.text import Text
 from recaption import storage
 from recaption.coordinator import Snapshot
 from recaption.job import Job
+from recaption.notices import describe_notices
 from recaption.status import LIVE
 from recaption.summary import Tally
 
@@ -72,12 +73,19 @@ class Progress:
     def _print_lines(self, watch: _Watch, stop: threading.Event) -> None:
         while not stop.wait(self._every_s):
             stamp = time.strftime("%H:%M:%S")
-            self._console.print(f"{stamp}  {watch.line()}", highlight=False, soft_wrap=True)
+            line = watch.line()
+            self._tell(watch.new_notices())
+            self._console.print(f"{stamp}  {line}", highlight=False, soft_wrap=True, markup=False)
 
     def _show_live(self, watch: _Watch, stop: threading.Event) -> None:
         with Live(Text(""), console=self._console, refresh_per_second=4, transient=True) as live:
             while not stop.wait(0.5):
                 live.update(Text(watch.line()))
+                self._tell(watch.new_notices())
+
+    def _tell(self, notices: list[str]) -> None:
+        for notice in notices:
+            self._console.print(f"note: {notice}", highlight=False, soft_wrap=True, markup=False)
 
 
 class LiveRun:
@@ -115,6 +123,13 @@ class _Watch:
         self._rate = Rate()
         self._first_done = tally.shards_done
         self._engines = Snapshot()
+        self._told: set[str] = set()
+
+    def new_notices(self) -> list[str]:
+        """Return what was noted of a kind that was not told before; counts come with the end."""
+        new = [notice for notice in self._engines.notices if notice.kind not in self._told]
+        self._told |= {notice.kind for notice in new}
+        return describe_notices(new)
 
     def line(self) -> str:
         """One line: engines, shards, parts, samples, captions, rejects, rate, time left."""

@@ -6,11 +6,17 @@ import json
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recaption import storage
 from recaption.corpus.reader import CorpusReader
+from recaption.notices import Notice, describe_notices
 from recaption.sources import list_shards
+from recaption.summary import is_over_limit
+from recaption.text import printable
+
+if TYPE_CHECKING:
+    from recaption.job import Job
 
 LIVE = ".live.json"
 _ALIVE_S = 90.0
@@ -75,6 +81,16 @@ def read_runs(corpus: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return ended, [run for run in live if run["run_id"] not in done]
 
 
+def was_rejected(job: Job, reject_limit: float) -> bool:
+    """Say whether the last run of a job's version that read anything rejected too much of it."""
+    ended, _ = read_runs(job.made_by.corpus)
+    same = [run for run in ended if run["fingerprint"] == job.made_by.fingerprint and run["read"]]
+    if not same:
+        return False
+    last = same[-1]
+    return is_over_limit(last["read"], last["captioned"], last["rejected"], reject_limit)
+
+
 def _read_run(url: str) -> dict[str, Any] | None:
     """Return what a file tells of a run; None if it is gone since it was listed."""
     try:
@@ -108,4 +124,10 @@ def describe_status(corpus: str, fingerprint: str, status: Status) -> list[str]:
             f"  run       {run['run_id']} {run['state']}: {run['parts']:,} parts,"
             f" {run['images_per_second']:,.1f} images/s"
         )
+        lines += [f"    note    {line}" for line in _notices_of(run)]
     return lines
+
+
+def _notices_of(run: dict[str, Any]) -> list[str]:
+    notices = [Notice(**notice) for notice in run.get("notices", [])]
+    return [printable(line) for line in describe_notices(notices)]

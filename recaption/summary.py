@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from recaption import storage
+from recaption.notices import Notice, describe_notices
+from recaption.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 
 MENDED = ("repaired", "pruned", "fused", "fallback")
 """How captions fared that the safeguards changed."""
+
+
+ENOUGH = 1000
+"""Samples after which a run that has captioned none of them is not worth going on with."""
 
 
 class RunFailedError(RuntimeError):
@@ -68,8 +75,18 @@ class Tally:
         """Seconds since the run began."""
         return time.monotonic() - self.started
 
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether enough was read to see that nothing of it is captioned."""
+        return self.read >= ENOUGH and not self.captioned
+
     def close(
-        self, job: Job, state: str, engine_deaths: int, timeline: list[tuple[float, int]]
+        self,
+        job: Job,
+        state: str,
+        engine_deaths: int = 0,
+        timeline: Sequence[tuple[float, int]] = (),
+        notices: tuple[Notice, ...] = (),
     ) -> Summary:
         """Return what was added up; `timeline` is the coordinator's."""
         styles = len(job.recipe.caption.styles)
@@ -93,6 +110,7 @@ class Tally:
             seconds=round(self.seconds, 2),
             images_per_second=round(steady_rate(timeline) / styles, 2),
             outcomes=dict(self.outcomes),
+            notices=notices,
         )
 
 
@@ -100,8 +118,8 @@ class Tally:
 class Summary:
     """What a run did.
 
-    `state` is complete, incomplete (parts failed), stopped (by the user) or failed (it could not
-    go on).
+    `state` is complete, incomplete (parts failed), rejected (all was read, and more of it rejected
+    than the recipe allows), stopped (by the user) or failed (it could not go on).
     """
 
     run_id: str
@@ -123,6 +141,14 @@ class Summary:
     seconds: float
     images_per_second: float
     outcomes: dict[str, int] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
+
+    def held_to(self, reject_limit: float) -> Summary:
+        """Return the summary, as rejected where a complete run rejected more than the limit."""
+        is_over = self.state == "complete" and is_over_limit(
+            self.read, self.captioned, self.rejected, reject_limit
+        )
+        return replace(self, state="rejected") if is_over else self
 
     @property
     def exit_code(self) -> int:
@@ -130,7 +156,7 @@ class Summary:
         return 0 if self.state == "complete" else 1
 
 
-def steady_rate(timeline: list[tuple[float, int]]) -> float:
+def steady_rate(timeline: Sequence[tuple[float, int]]) -> float:
     """Return requests per second without start and drain: between 10% and 90% of the requests.
 
     Of a run too short for that, over all of it.
@@ -142,6 +168,11 @@ def steady_rate(timeline: list[tuple[float, int]]) -> float:
     points = middle if len(middle) > 2 else timeline
     (t0, n0), (t1, n1) = points[0], points[-1]
     return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
+
+
+def is_over_limit(read: int, captioned: int, rejected: int, limit: float) -> bool:
+    """Say whether a run rejected more than it may; a limit of 1 allows everything."""
+    return limit < 1 and read > 0 and (rejected > limit * read or not captioned)
 
 
 def write_summary(summary: Summary) -> str:
@@ -167,7 +198,9 @@ def describe(summary: Summary) -> list[str]:
         f"  rate      {summary.images_per_second:,.1f} images/s in steady state",
         f"  corpus    {summary.corpus} (version {summary.fingerprint})",
     ]
-    return lines + [f"  FAILED    {part}: {why}" for part, why in summary.failed_parts.items()]
+    lines += [f"  NOTE      {line}" for line in describe_notices(summary.notices)]
+    failed = summary.failed_parts.items()
+    return lines + [f"  FAILED    {printable(part)}: {printable(why)}" for part, why in failed]
 
 
 def tell_end(summary: Summary, console: Console) -> None:
@@ -175,4 +208,22 @@ def tell_end(summary: Summary, console: Console) -> None:
     lines = describe(summary)
     if summary.state == "stopped":
         lines.append("stopped; the same command continues where it ended")
+    if summary.state == "rejected":
+        lines.append(_too_many_rejects(summary))
     console.print(*lines, sep="\n", soft_wrap=True, markup=False)
+
+
+def _too_many_rejects(summary: Summary) -> str:
+    if not summary.read:
+        return (
+            "nothing was left to do, but the run before rejected more than run.reject_limit allows:"
+            f" `recaption report {summary.corpus}` shows which and why"
+        )
+    share = (
+        f"{summary.rejected:,} of {summary.read:,} samples ({summary.rejected / summary.read:.1%})"
+    )
+    return (
+        f"rejected {share}, more than run.reject_limit allows: `recaption report"
+        f" {summary.corpus}` shows which and why; `recaption retry` asks again, and a higher"
+        " run.reject_limit accepts it"
+    )

@@ -24,6 +24,7 @@ from recaption.pipeline import run_job, run_replay
 from recaption.progress import Progress
 from recaption.recipe_file import parse_recipe, to_yaml
 from recaption.summary import RunFailedError, Summary
+from tests.corpora import write_tar
 from tests.crash.harness import read_captions
 from tests.s3_faults import FaultProxy
 
@@ -199,9 +200,24 @@ def test_images_that_do_not_decode_are_rejects_with_reasons(tmp_path: Path) -> N
             member = tarfile.TarInfo(name)
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
-    summary = run(recipe(tmp_path / "corpus", source={"path": str(path)}))
+    resolved = recipe(tmp_path / "corpus", source={"path": str(path)})
+    summary = run(resolved)
     assert (summary.read, summary.captioned, summary.captions) == (3, 0, 0)
     assert summary.rejects == {"empty_file": 1, "no_image": 1, "not_an_image": 1}
+    assert (summary.state, summary.exit_code) == ("rejected", 1), "nothing was captioned"
+    again = run(resolved)
+    assert (again.read, again.state, again.exit_code) == (0, "rejected", 1), "nor is it now"
+    accepted = resolved.model_copy(
+        update={"run": resolved.run.model_copy(update={"reject_limit": 1.0})}
+    )
+    assert run(accepted).exit_code == 0, "where the user wants it so"
+
+
+def test_a_run_that_captions_nothing_is_stopped(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", ((f"{i}.jpg", b"<html>") for i in range(2000)))
+    resolved = recipe(tmp_path / "corpus", source={"path": str(path), "part_samples": 100})
+    with pytest.raises(RunFailedError, match=r"first 1,000 samples .* rejected \(not_an_image 1,0"):
+        run(resolved)
 
 
 def test_progress_is_told_in_plain_lines(tmp_path: Path) -> None:

@@ -258,3 +258,23 @@ def test_the_command_prints_it_and_dry_run_the_recipe_too(tmp_path: Path) -> Non
     assert dry.code == 0 and "[red]in" in dry.out and "fingerprint " in dry.out
     assert "images    about 6 " in dry.out
     assert not (tmp_path / "corpus").exists(), "neither writes anything"
+
+
+@pytest.mark.parametrize("command", ["plan", "caption"])
+def test_a_plan_of_nothing_but_broken_shards_fails(command: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.tar").write_bytes(b"x" * 9999)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"source: {{path: {tmp_path}/in}}\nengine: {{kind: echo}}\n"
+        f"corpus: {{path: {tmp_path}/corpus}}\n"
+    )
+    dry_run = ["--dry-run"] if command == "caption" else []
+    result = recaption(command, recipe, *dry_run)
+    assert result.code == 1 and "BROKEN" in result.out and "NOTHING" in result.out
+    write_tar(tmp_path / "in" / "b.tar", [("a.jpg", b"<html>")])
+    result = recaption(command, recipe, *dry_run)
+    assert result.code == 1 and "REJECTED  not_an_image: b/a" in result.out
+    write_plain_tar(tmp_path / "in" / "c.tar", 0, 3)
+    result = recaption(command, recipe, *dry_run)
+    assert result.code == 0 and "BROKEN" in result.out, "some of it can be captioned"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from recaption.notices import Notice
 from recaption.parts import HANDED_BACK, Receipt
 from recaption.sample import Part
 from recaption.summary import Summary, Tally, steady_rate, tell_end
@@ -69,3 +70,37 @@ def test_the_end_of_a_run_is_told_in_whole_lines(state: str) -> None:
     assert f"  FAILED    a.tar-00000: {fault}".rstrip() in [line.rstrip() for line in lines]
     is_told = lines[-1] == "stopped; the same command continues where it ended"
     assert is_told is (state == "stopped")
+
+
+@pytest.mark.parametrize(
+    ("read", "captioned", "limit", "state"),
+    [
+        (10, 10, 0.2, "complete"),
+        (10, 8, 0.2, "complete"),
+        (10, 7, 0.2, "rejected"),
+        (10, 0, 0.99, "rejected"),
+        (10, 0, 1.0, "complete"),
+        (10, 9, 0.0, "rejected"),
+        (0, 0, 0.0, "complete"),
+    ],
+)
+def test_a_complete_run_is_held_to_its_limit(
+    read: int, captioned: int, limit: float, state: str
+) -> None:
+    told = summary(read=read, captioned=captioned, rejected=read - captioned).held_to(limit)
+    assert (told.state, told.exit_code) == (state, int(state == "rejected"))
+
+
+def test_what_was_lost_stays_what_the_run_is_called_after() -> None:
+    lost = summary(state="incomplete", read=10, rejected=10)
+    assert lost.held_to(0.1).state == "incomplete"
+
+
+def test_the_end_tells_what_was_noted_and_no_escape_sequence() -> None:
+    out = io.StringIO()
+    failed = {"a\x1b[2J.tar-00000": "broken\ncomplete: 1 parts"}
+    noted = (Notice("rows that name no image", 3, "meta.csv row 2"),)
+    tell_end(summary(state="incomplete", failed_parts=failed, notices=noted), Console(file=out))
+    assert "NOTE      3 x rows that name no image, first: meta.csv row 2" in out.getvalue()
+    assert "FAILED    a.tar-00000: broken complete: 1 parts\n" in out.getvalue()
+    assert "\x1b" not in out.getvalue()

@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from recaption import __version__, keyed
+from recaption.engines.scope import BUILT_IN, KNOWS
 from recaption.report import charts
 from recaption.report.gather import Findings
 from recaption.report.measure import MEASURED, StyleMeasures
@@ -171,7 +172,13 @@ def _state(found: Findings) -> str:
     if not found.census.parts:
         return _unfinished(found) + " No part has been committed yet."
     no_captions = "" if found.captions else "There is no caption: every image was rejected."
-    return " ".join(filter(None, (_unfinished(found), no_captions)))
+    return " ".join(filter(None, (_unfinished(found), no_captions, _scope(found))))
+
+
+def _scope(found: Findings) -> str:
+    """Say what the captions of a built-in captioner are worth; "" for another's."""
+    models = sorted(by.model for by in found.measures.made_by if by.model.startswith(BUILT_IN))
+    return f"{models[0]} {KNOWS}." if models else ""
 
 
 def _unfinished(found: Findings) -> str:
@@ -180,6 +187,8 @@ def _unfinished(found: Findings) -> str:
         return f"A run is under way {found.runs.under_way}"
     if not runs:
         return "No run has ended in order yet: this is what is there so far."
+    if runs[0].state == "rejected":
+        return "The newest run rejected more of its samples than its recipe allows."
     if runs[0].state != "complete":
         failed = f", {runs[0].failed_parts:,} parts failed" if runs[0].failed_parts else ""
         return f"The newest run is {runs[0].state}{failed}: the same command again continues it."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recaption import storage
+from recaption.notices import Notice, describe_notices
 from recaption.status import LIVE
 
 SHOWN = 25
@@ -30,6 +31,7 @@ class Run:
     engine_deaths: int
     seconds: float
     images_per_second: float
+    notices: tuple[str, ...] = ()
 
     @property
     def when(self) -> str:
@@ -98,4 +100,5 @@ def _run(data: dict[str, Any]) -> Run:
         engine_deaths=int(data["engine_deaths"]),
         seconds=float(data["seconds"]),
         images_per_second=float(data["images_per_second"]),
+        notices=tuple(describe_notices(Notice(**one) for one in data.get("notices", ()))),
     )

@@ -8,9 +8,8 @@ from typing import Any
 
 from recaption import storage
 from recaption.config import RecipeError
+from recaption.engines.scope import RENDERED_LABEL as NAME
 from recaption.shapeworld.sets.rendered_set import RenderedSet
-
-NAME = "rendered.json"
 
 _YOUNGER = {"most_things": 0, "only_large": False}
 """What labels of before did not tell."""
