@@ -69,7 +69,7 @@ def read_runs(corpus: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     folder = storage.join(corpus, "runs")
     ended: list[dict[str, Any]] = []
     live: list[dict[str, Any]] = []
-    for name in sorted(storage.list_names(folder)):
+    for name in sorted(storage.list_own(corpus, "runs")):
         run = _read_run(storage.join(folder, name)) if name.endswith(".json") else None
         if run is None:
             continue

@@ -110,14 +110,14 @@ def test_a_run_that_ends_while_we_look_is_no_error(
     """The beat of a run is listed, then removed by the run, then read."""
     corpus = tmp_path / "corpus"
     caption(corpus, photos, *RECIPE)
-    beat, list_names = write_beat(corpus, "now", 5), storage.list_names
+    beat, list_own = write_beat(corpus, "now", 5), storage.list_own
 
-    def list_then_end(url: str) -> list[str]:
-        names = list(list_names(url))
+    def list_then_end(corpus: str, folder: str) -> list[str]:
+        names = list(list_own(corpus, folder))
         beat.unlink(missing_ok=True)
         return names
 
-    monkeypatch.setattr(storage, "list_names", list_then_end)
+    monkeypatch.setattr(storage, "list_own", list_then_end)
     ended, live = read_runs(str(corpus))
     assert len(ended) == 1 and live == []
 

@@ -62,12 +62,13 @@ class Checkpoints:
     """The checkpoints of a run's folder."""
 
     def __init__(self, out: str, config: CheckpointConfig | None = None) -> None:
+        self._out = out
         self._folder = storage.join(out, FOLDER)
         self._config = config or CheckpointConfig()
 
     def records(self) -> list[Record]:
         """Return the records of checkpoints that are there whole, oldest first."""
-        names = set(storage.list_names(self._folder))
+        names = set(storage.list_own(self._out, FOLDER))
         found = [self._read_record(name) for name in sorted(names) if _RECORD.fullmatch(name)]
         return [record for record in found if record.data in names]
 
@@ -131,9 +132,10 @@ class Checkpoints:
         gone = [record.name for record in records if record not in staying]
         self._delete(gone)
         named = {record.data for record in staying}
-        names = list(storage.list_names(self._folder))
+        names = list(storage.list_own(self._out, FOLDER))
         unnamed = [name for name in names if _DATA.fullmatch(name) and name not in named]
-        self._delete(unnamed + [name for name in names if storage.is_temporary(name)])
+        unfinished = [name for name in names if storage.is_temporary(name) and "/" not in name]
+        self._delete(unnamed + unfinished)
 
     def _delete(self, names: Sequence[str]) -> None:
         storage.delete([storage.join(self._folder, name) for name in names])

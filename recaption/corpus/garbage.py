@@ -1,11 +1,20 @@
-"""What killed runs leave behind: data files that no commit record names, unfinished writes."""
+"""What killed runs leave behind: data files that no commit record names, unfinished writes.
+
+Only regular files that are in the corpus themselves, under the names that a run gives them, are
+ever taken for garbage: a corpus may come from a stranger, with links that lead out of it.
+"""
 
 from __future__ import annotations
+
+import re
 
 from recaption import storage
 from recaption.corpus.ledger import Ledger
 from recaption.corpus.manifest import list_versions, read_manifest
 from recaption.corpus.regions import RegionLedger
+
+_UNFINISHED = re.compile(r"(?:(?:recipes|runs|versions)/(?:.+/)?)?[^/]+")
+_DATA = re.compile(r"(?:captions|rejects|regions/captions)/.+-\d{5,}\.(?:[a-z0-9-]+\.)*parquet")
 
 
 def find_garbage(corpus: str) -> list[str]:
@@ -14,26 +23,18 @@ def find_garbage(corpus: str) -> list[str]:
     While a run is at work those of the parts it is just writing are among them.
     """
     read_manifest(corpus)
-    found = [
-        storage.join(corpus, name)
-        for name in storage.list_names(corpus)
-        if storage.is_temporary(name)
-    ]
+    # Files first: one whose record comes while we look must not seem to have none.
+    names = list(storage.list_own(corpus))
+    found = [n for n in names if storage.is_temporary(n) and _UNFINISHED.fullmatch(n)]
     for version in list_versions(corpus):
-        ledger = Ledger(corpus, version)
-        # Files first: one whose record comes while we look must not seem to have none.
-        files = [
-            f"{folder}/{name}"
-            for folder in ("captions", "rejects")
-            for name in storage.list_names(storage.join(ledger.folder, folder))
-            if not storage.is_temporary(name)
-        ]
-        named = {f for r in ledger.records() for f in (r.captions_file, r.rejects_file)}
-        found += [ledger.data_url(file) for file in files if file not in named]
-        regions = RegionLedger(corpus, version)
-        files_of_regions = regions.files()  # first, as above
-        found += sorted(files_of_regions - regions.committed_files())
-    return found
+        folder = f"versions/{version}/"
+        below = (name.removeprefix(folder) for name in names if name.startswith(folder))
+        files = [name for name in below if _DATA.fullmatch(name)]
+        records = Ledger(corpus, version).records()
+        named = {f for r in records for f in (r.captions_file, r.rejects_file)}
+        named |= RegionLedger(corpus, version).committed_files()
+        found += [folder + file for file in files if file not in named]
+    return [storage.own(corpus, name) for name in found]
 
 
 def remove_garbage(corpus: str) -> int:

@@ -27,7 +27,7 @@ from recaption import storage
 from recaption.sample import Part
 
 _RECORD = re.compile(
-    r"(?P<shard>.+)-(?P<index>\d{5,})(?P<last>\.last)?(?:\.retry-(?P<retry>\d+))?\.json"
+    r"(?P<shard>.+)-(?P<index>\d{5,12})(?P<last>\.last)?(?:\.retry-(?P<retry>\d{2,4}))?\.json"
 )
 _THREADS = 32
 _AT_ONCE = 4096
@@ -143,7 +143,7 @@ class Ledger:
     def committed(self) -> Committed:
         """List the committed parts."""
         found = Committed()
-        for name in storage.list_names(storage.join(self.folder, "commits")):
+        for name in storage.list_own(self.corpus, "versions", self.fingerprint, "commits"):
             match = _RECORD.fullmatch(name)
             if match:
                 part = Part(match["shard"], int(match["index"]), match["last"] is not None)
@@ -170,8 +170,8 @@ class Ledger:
         return [self.read(part, retry) for retry in range(count)]
 
     def data_url(self, name: str) -> str:
-        """Return the URL of a data file that a record names."""
-        return storage.join(self.folder, name)
+        """Return the URL of a data file that a record names; it does not lead out of the corpus."""
+        return storage.own(self.corpus, "versions", self.fingerprint, name)
 
     def _record_url(self, part: Part, retry: int) -> str:
         name = part.name + (".last" if part.is_last else "")

@@ -26,7 +26,7 @@ class Manifest:
 
 def read_manifest(corpus: str) -> Manifest:
     """Read CORPUS/corpus.json. Raises StorageError or RecipeError."""
-    url = storage.join(corpus, "corpus.json")
+    url = storage.own(corpus, "corpus.json")
     if not storage.exists(url):
         raise RecipeError(f"{corpus}: not a corpus, it has no corpus.json; check the path")
     try:
@@ -65,13 +65,13 @@ def open_corpus(recipe: Recipe, root: str, dataset: str, fingerprint: str) -> Ma
 
 def list_versions(corpus: str) -> list[str]:
     """Return the fingerprints of the corpus's versions, sorted."""
-    names = storage.list_names(storage.join(corpus, "recipes"))
+    names = storage.list_own(corpus, "recipes")
     return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
 
 def recipe_url(corpus: str, fingerprint: str) -> str:
     """Where a version keeps its recipe."""
-    return storage.join(corpus, "recipes", f"{fingerprint}.yaml")
+    return storage.own(corpus, "recipes", f"{fingerprint}.yaml")
 
 
 def read_recipe(corpus: str, fingerprint: str) -> Recipe:

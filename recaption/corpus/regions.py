@@ -50,19 +50,20 @@ class RegionLedger:
     """The region captions of one version of a corpus."""
 
     def __init__(self, corpus: str, fingerprint: str) -> None:
-        self.folder = storage.join(corpus, "versions", fingerprint, "regions")
+        self._corpus = corpus
+        self._folders = "versions", fingerprint, "regions"
 
     def committed(self) -> dict[str, set[str]]:
         """List the committed units of each part, by the part's name."""
         found: dict[str, set[str]] = {}
-        for name in storage.list_names(storage.join(self.folder, "commits")):
+        for name in storage.list_own(self._corpus, *self._folders, "commits"):
             if match := _RECORD.fullmatch(name):
                 found.setdefault(match["part"], set()).add(match["unit"])
         return found
 
     def of_part(self, part: Part) -> set[str]:
         """List the committed units of one part."""
-        names = storage.list_names(storage.join(self.folder, "commits", part.name))
+        names = storage.list_own(self._corpus, *self._folders, "commits", part.name)
         return {name.removesuffix(".json") for name in names if not storage.is_temporary(name)}
 
     def has(self, part: Part, unit: str) -> bool:
@@ -77,7 +78,7 @@ class RegionLedger:
             buffer = io.BytesIO()
             table = pa.Table.from_pylist(rows.captions, schema=CAPTIONS)
             pq.write_table(table, buffer, compression="zstd")
-            storage.write_bytes(storage.join(self.folder, name), buffer.getvalue())
+            storage.write_bytes(self._data_url(name), buffer.getvalue())
         record = RegionRecord(
             part=part.part.name,
             unit=unit,
@@ -91,7 +92,7 @@ class RegionLedger:
         if storage.put_if_absent(self._record_url(record.part, unit), data):
             return record
         with suppress(storage.StorageError):  # what stays is garbage, and the unit is committed
-            storage.delete([storage.join(self.folder, name)] if rows.captions else [])
+            storage.delete([self._data_url(name)] if rows.captions else [])
         return self.read(part.part, unit)
 
     def read(self, part: Part, unit: str) -> RegionRecord:
@@ -102,23 +103,20 @@ class RegionLedger:
         """Return the captions of a part's units as one table: the columns of CAPTIONS, or some."""
         records = [self.read(part, unit) for unit in sorted(units)]
         files = [record.captions_file for record in records if record.captions_file]
-        tables = [read_table(storage.join(self.folder, name), schema) for name in files]
+        tables = [read_table(self._data_url(name), schema) for name in files]
         return pa.concat_tables(tables) if tables else schema.empty_table()
 
-    def files(self) -> set[str]:
-        """Return the URLs of all data files, committed or not."""
-        folder = storage.join(self.folder, "captions")
-        names = storage.list_names(folder)
-        return {storage.join(folder, name) for name in names if not storage.is_temporary(name)}
-
     def committed_files(self) -> set[str]:
-        """Return the URLs of the data files that a record names."""
+        """Return the names of the data files that a record names, below the version's folder."""
         pairs = [(part, unit) for part, units in self.committed().items() for unit in units]
         records = in_threads(lambda pair: self._read(*pair), pairs)
-        return {storage.join(self.folder, r.captions_file) for r in records if r.captions_file}
+        return {f"regions/{r.captions_file}" for r in records if r.captions_file}
 
     def _read(self, part: str, unit: str) -> RegionRecord:
         return read_record(self._record_url(part, unit), RegionRecord)
 
     def _record_url(self, part: str, unit: str) -> str:
-        return storage.join(self.folder, "commits", part, f"{unit}.json")
+        return storage.own(self._corpus, *self._folders, "commits", part, f"{unit}.json")
+
+    def _data_url(self, name: str) -> str:
+        return storage.own(self._corpus, *self._folders, name)

@@ -39,9 +39,11 @@ from typing import BinaryIO
 
 from recaption.storage.diagnosis import Trouble
 from recaption.storage.errors import StorageError, explain, explained
+from recaption.storage.local import find_link
 from recaption.storage.paths import FileInfo, is_remote, is_temporary, join, relative, scheme_of
 from recaption.storage.retry import RETRIES, RetryPolicy
 from recaption.storage.store import store_of
+from recaption.text import printable
 
 __all__ = [
     "RETRIES",
@@ -58,8 +60,10 @@ __all__ = [
     "is_temporary",
     "join",
     "list_names",
+    "list_own",
     "list_tree",
     "open_read",
+    "own",
     "put_if_absent",
     "read_bytes",
     "relative",
@@ -77,6 +81,36 @@ def list_names(url: str, *, retry: RetryPolicy = RETRIES) -> Iterator[str]:
     """Yield only the names below a folder, with `/`, in the same order; the fastest way to list."""
     with explained(url, "list"):
         yield from store_of(url, retry).list_names(url)
+
+
+def list_own(root: str, *folders: str, retry: RetryPolicy = RETRIES) -> Iterator[str]:
+    """Yield the names of the files below a folder of `root` that are there themselves.
+
+    As `list_names`, but links are passed over, as is all that is no regular file: what is listed
+    so may be deleted, and may come from a stranger. Raises StorageError where the folder is a link.
+    """
+    url = own(root, *folders)
+    with explained(url, "list"):
+        yield from store_of(url, retry).list_names(url, follow=False)
+
+
+def own(root: str, *names: str) -> str:
+    """Return the url of what is called so below `root`, where a link may stand for it nowhere.
+
+    For what a stranger's folder holds or names. Raises StorageError for a name or link that could
+    lead out of it; `root` itself may be a link.
+    """
+    try:
+        url = join(root, *names)
+    except ValueError as e:
+        raise StorageError(f"{printable(str(e))}; it is damaged, or was made to harm") from e
+    with explained(url, "look at"):
+        if not is_remote(url) and (link := find_link(root, url)):
+            raise StorageError(
+                f"{link} is a link: inside {root} none is followed, since it could lead anywhere;"
+                " copy what it stands for into its place (cp -rL), or link the folder as a whole"
+            )
+    return url
 
 
 def glob(pattern: str, *, retry: RetryPolicy = RETRIES) -> list[FileInfo]:

@@ -34,8 +34,8 @@ class GenericStore:
         for name, entry in sorted((item[len(below) :], found[item]) for item in found):
             yield _file_info(f"{url.rstrip('/')}/{name}", entry)
 
-    def list_names(self, url: str) -> Iterator[str]:
-        """Yield the relative names of all files below a folder."""
+    def list_names(self, url: str, follow: bool = True) -> Iterator[str]:
+        """Yield the relative names of all files below a folder; drivers follow no links."""
         root = url.rstrip("/")
         for file in self.list_tree(url):
             yield file.url[len(root) + 1 :]

@@ -3,7 +3,7 @@
 Plain strings and `os` throughout: a folder of 100,000 parts is listed on every start.
 """
 
-# ruff: noqa: PTH102, PTH105, PTH108, PTH112, PTH116, PTH118, PTH120, PTH123
+# ruff: noqa: PTH102, PTH105, PTH108, PTH112, PTH114, PTH116, PTH118, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class LocalStore:
             with suppress(FileNotFoundError):  # deleted since the folder was read
                 yield _file_info(join(url, name), os.stat(os.path.join(root, name)))
 
-    def list_names(self, url: str) -> Iterator[str]:
+    def list_names(self, url: str, follow: bool = True) -> Iterator[str]:
         """Yield the relative names of all files below a folder, without a stat for each."""
-        yield from _walk(local_path(url))
+        yield from _walk(local_path(url)) if follow else _walk_own(local_path(url))
 
     def glob(self, pattern: str) -> list[FileInfo]:
         """Return the files that match, sorted; a folder that cannot be read is an error."""
@@ -130,6 +130,35 @@ def _walk(folder: str, prefix: str = "", above: frozenset[FolderId] = frozenset(
             yield from _walk(os.path.join(folder, name[:-1]), prefix + name, above | {here})
         else:
             yield prefix + name
+
+
+def _walk_own(folder: str, prefix: str = "") -> Iterator[str]:
+    """Yield the names of the regular files below, in the same order; follow no link."""
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(
+                f"{e.name}/" if e.is_dir(follow_symlinks=False) else e.name
+                for e in entries
+                if e.is_dir(follow_symlinks=False) or e.is_file(follow_symlinks=False)
+            )
+    except FileNotFoundError:
+        return
+    for name in found:
+        if name.endswith("/"):
+            yield from _walk_own(os.path.join(folder, name[:-1]), prefix + name)
+        else:
+            yield prefix + name
+
+
+def find_link(root: str, url: str) -> str:
+    """Return the first link on the way from a local root to what is below it, "" for none."""
+    top = local_path(root).rstrip("/")
+    path = top or ("/" if local_path(root) else "")
+    for name in local_path(url)[len(top) :].split("/"):
+        path = os.path.join(path, name)
+        if name and os.path.islink(path):
+            return path
+    return ""
 
 
 def _match_levels(folder: str, prefix: str, patterns: list[str]) -> Iterator[str]:

@@ -55,8 +55,8 @@ class S3Store:
         for name, item in self._list(root):
             yield FileInfo(f"{root}/{name}", item["Size"], version_of(item))
 
-    def list_names(self, url: str) -> Iterator[str]:
-        """Yield the relative names of all objects below a prefix."""
+    def list_names(self, url: str, follow: bool = True) -> Iterator[str]:
+        """Yield the relative names of all objects below a prefix; there are no links."""
         for name, _ in self._list(url.rstrip("/")):
             yield name
 

@@ -17,8 +17,8 @@ class Store(Protocol):
         """Yield all files below a folder, in the order of their names."""
         ...
 
-    def list_names(self, url: str) -> Iterator[str]:
-        """Yield the relative names of all files below a folder."""
+    def list_names(self, url: str, follow: bool = True) -> Iterator[str]:
+        """Yield the relative names of all files below a folder, with or without links."""
         ...
 
     def glob(self, pattern: str) -> list[FileInfo]:

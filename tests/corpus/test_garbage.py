@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,61 @@ def test_the_command_tells_how_many(tmp_path: Path, photos: Path) -> None:
     assert "[bold]corpus" in result.out.replace("\n", "")
     with pytest.raises(RecipeError):
         find_garbage(str(tmp_path))
+
+
+def test_a_link_leads_no_deletion_out_of_the_corpus(tmp_path: Path, photos: Path) -> None:
+    """Whatever folder or file of a stranger's corpus is a link, what it names stays."""
+    corpus, precious = tmp_path / "corpus", tmp_path / "precious"
+    job = caption(corpus, photos)
+    names = ("a-00000.0123456789ab.parquet", "b.recaption-tmp", "c-00000.json", "d.txt")
+    for folder in ("x", "captions", "regions/captions"):
+        for name in names:
+            storage.write_bytes(str(precious / folder / name), b"mine")
+    kept = files_of(precious)
+    version = Path(job.ledger.folder)
+    (version / "captions/links").symlink_to(precious)
+    (version / "captions/e-00000.0123456789ab.parquet").symlink_to(precious / "x/d.txt")
+    (version / "captions/f.recaption-tmp").symlink_to(precious / "x/d.txt")
+    (corpus / "runs/away").symlink_to(precious)
+    (corpus / "versions/other").symlink_to(precious)
+    (corpus / "recipes/other.yaml").write_text("")
+    (version / "regions").symlink_to(precious / "regions")
+    with suppress(StorageError):  # "... is a link", which is as good
+        remove_garbage(str(corpus))
+    (version / "regions").unlink()
+    (corpus / "versions/other").unlink()
+    (version / "captions/g-00000.0123456789ab.parquet").write_bytes(b"")
+    assert remove_garbage(str(corpus)) == 1, "what is garbage is still found"
+    assert files_of(precious) == kept and (version / "captions/links").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["versions", "commits", "recipes", "runs", "corpus.json"])
+def test_a_corpus_with_a_link_in_it_is_read_nowhere_else(
+    tmp_path: Path, photos: Path, name: str
+) -> None:
+    corpus = tmp_path / "corpus"
+    job = caption(corpus, photos)
+    folder = Path(job.ledger.folder) if name == "commits" else corpus
+    (folder / name).rename(tmp_path / "elsewhere")
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    result = recaption("status", corpus)
+    assert result.code == 2 and "is a link: inside" in result.complaint
+
+
+def test_a_corpus_may_be_a_link_itself(tmp_path: Path, photos: Path) -> None:
+    caption(tmp_path / "corpus", photos)
+    (tmp_path / "link").symlink_to(tmp_path / "corpus")
+    assert CorpusReader(f"{tmp_path}/link/").captions().num_rows == 20
+    (tmp_path / "corpus/versions/x.recaption-tmp").write_bytes(b"")
+    assert remove_garbage(str(tmp_path / "link")) == 1
+
+
+def test_a_record_names_no_file_elsewhere(tmp_path: Path, photos: Path) -> None:
+    corpus = tmp_path / "corpus"
+    job = caption(corpus, photos)
+    record = next((Path(job.ledger.folder) / "commits").iterdir())
+    for name in ("../../../../etc/passwd", "/etc/passwd"):
+        data = json.loads(record.read_text()) | {"captions_file": name}
+        record.write_text(json.dumps(data))
+        with pytest.raises(StorageError, match=r"stays below .*damaged"):
+            CorpusReader(str(corpus)).captions()
