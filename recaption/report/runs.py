@@ -60,8 +60,8 @@ class Runs:
 def read_runs(corpus: str, fingerprint: str) -> Runs:
     """Read the summaries of a version's newest runs; one that cannot be read is named, no more."""
     folder = storage.join(corpus, "runs")
-    names = storage.list_own(corpus, "runs")
-    listed = sorted((name for name in names if name.endswith(".json")), reverse=True)
+    found = storage.list_own(corpus, "runs")
+    listed = sorted((name for name in found if name.endswith(".json")), reverse=True)
     names = [name for name in listed if not name.endswith(LIVE)]
     live = next((name for name in listed if name.endswith(LIVE)), "")
     under_way = _under_way(storage.join(folder, live)) if live else ""
