@@ -70,6 +70,10 @@ class SourceConfig(Section):
     root: str = Field(
         default="", description="shard names are paths below it; default: the fixed part of path"
     )
+    follow_links: bool = Field(
+        default=False,
+        description="follow symbolic links that lead out of the source; for data of your own",
+    )
     part_samples: int = Field(
         default=256, ge=1, le=65_536, description="samples per part, the unit of commit"
     )

@@ -15,6 +15,7 @@ from recaption.sample import Part, Reason, Rejection, Sample, Shard, Stage
 from recaption.sources import folder, parquet, webdataset
 from recaption.sources.base import Samples, Wanted
 from recaption.sources.ids import SeenKeys, quote_key
+from recaption.sources.inside import check_shard
 from recaption.sources.zip import read_samples as read_zip
 from recaption.text import printable
 
@@ -72,7 +73,7 @@ def map_parts(
     own_id = _OwnIds(load_adapter(source.adapter))
     if count is not None and cutter.next_missing(0) >= count:
         return
-    samples = _READERS[shard.kind](shard, source, cutter.is_wanted)
+    samples = _open(shard, source, cutter.is_wanted)
     fault = None
     with closing(samples):
         while True:
@@ -95,6 +96,11 @@ def map_parts(
     if cutter.is_full:
         yield from cutter.cut(is_last=False)
     yield cutter.break_off(fault)
+
+
+def _open(shard: Shard, source: SourceConfig, wanted: Wanted) -> Samples:
+    check_shard(shard, source)
+    yield from _READERS[shard.kind](shard, source, wanted)
 
 
 def _explain(error: Exception, shard: Shard) -> str:

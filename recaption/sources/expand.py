@@ -15,13 +15,11 @@ from recaption.sources.find import find_shards
 from recaption.sources.ids import quote_shard, shard_suffix, stem_of
 from recaption.sources.nested import inner_url, is_tar_name
 from recaption.sources.places import (
-    Place,
-    absolute,
     below,
-    common_folder,
     find_places,
     is_web,
     path_of,
+    root_of,
 )
 from recaption.sources.tar import TarReader, open_tar
 from recaption.sources.webdataset import split_name
@@ -34,8 +32,8 @@ def list_shards(source: SourceConfig) -> list[Shard]:
     where storage says no.
     """
     places = find_places(source)
-    root = _root(source, places)
-    found = {shard.url: shard for place in places for shard in find_shards(place, source.kind)}
+    root = root_of(source, places)
+    found = {shard.url: shard for place in places for shard in find_shards(place, source)}
     named = {place.urls[0] for place in places if len(place.urls) == 1 and not place.is_glob}
     shards = []
     for url, f in found.items():
@@ -87,11 +85,7 @@ def _gather(archive: TarReader, outer: Shard, found: list[Shard]) -> bool:
 
 def source_root(source: SourceConfig) -> str:
     """Return the folder or url below which the shards' names are paths."""
-    return _root(source, find_places(source))
-
-
-def _root(source: SourceConfig, places: list[Place]) -> str:
-    return absolute(source.root) if source.root else common_folder([p.top for p in places])
+    return root_of(source, find_places(source))
 
 
 def _name(url: str, root: str) -> str:

@@ -7,23 +7,26 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from recaption import storage
+from recaption.config import SourceConfig
 from recaption.sources.base import IMAGE_EXTENSIONS, extension_of
 from recaption.sources.contents import KINDS, Contents, Found
 from recaption.sources.ids import SHARD_SUFFIXES, shard_suffix
+from recaption.sources.inside import names_below
 from recaption.sources.places import Place, is_folder, is_web, nearest_there, path_of
 from recaption.storage import FileInfo, StorageError, Trouble
 
 _LOOK_UP_EACH = 16  # remote files of a brace range; for more of them their folder is listed
 
 
-def find_shards(place: Place, kind: str) -> list[Found]:
+def find_shards(place: Place, source: SourceConfig) -> list[Found]:
     """Return the shards of one place. Raises ValueError where there are none."""
+    kind = source.kind
     if is_web(place.written):
         return [_on_web(url, kind) for url in place.urls]
     if place.is_glob:
         return [shard for pattern in place.urls for shard in _match(pattern, place.top, kind)]
     folders = {url for url in place.urls if is_folder(url)}
-    shards = [shard for url in place.urls if url in folders for shard in _below(url, kind)]
+    shards = [shard for url in place.urls if url in folders for shard in _below(url, source)]
     files = [url for url in place.urls if url not in folders]
     return shards + _look_up(place, files, kind)
 
@@ -38,10 +41,10 @@ def _on_web(url: str, kind: str) -> Found:
     return Found(url, known if kind == "auto" and known else kind)
 
 
-def _below(url: str, kind: str) -> list[Found]:
+def _below(url: str, source: SourceConfig) -> list[Found]:
     """Return the shards in a folder and all folders below it."""
-    contents = Contents()
-    is_there = contents.add(url, _list(url))
+    contents, kind = Contents(), source.kind
+    is_there = contents.add(url, _list(url, source))
     shards = contents.shards(kind)
     if shards:
         return shards
@@ -50,10 +53,10 @@ def _below(url: str, kind: str) -> list[Found]:
     raise _nothing_there(url, kind, contents)
 
 
-def _list(url: str) -> Iterable[FileInfo]:
+def _list(url: str, source: SourceConfig) -> Iterable[FileInfo]:
     if storage.is_remote(url):
         return storage.list_tree(url)
-    return (FileInfo(storage.join(url, name), None, "") for name in storage.list_names(url))
+    return (FileInfo(storage.join(url, name), None, "") for name in names_below(url, source))
 
 
 def _remote_file(url: str, kind: str) -> Found:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
 import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 
 from recaption import storage
 from recaption.config import SourceConfig
+from recaption.notices import note
 from recaption.sample import Reason, Sample, Shard
 from recaption.sources.base import (
     FIELD_LIMIT,
@@ -37,16 +37,17 @@ from recaption.sources.base import (
     want_all,
 )
 from recaption.sources.ids import sample_id
+from recaption.sources.inside import FolderFiles, UnreadableFileError
 from recaption.storage import FileInfo
 from recaption.storage.paths import local_path
 from recaption.text import decode_text, printable
-
-logger = logging.getLogger(__name__)
 
 _TABLES = ("metadata.csv", "metadata.jsonl", "captions.csv", "captions.jsonl")
 _FILE_COLUMNS = ("file_name", "filename", "file", "image", "path")
 _REMOTE_READS_AT_ONCE = 8
 _SAMPLE_TROUBLES = frozenset((storage.Trouble.MISSING, storage.Trouble.DENIED))
+
+_TABLE_LIMIT = 256 << 20  # bytes
 
 Fields = dict[str, object]
 
@@ -56,7 +57,7 @@ def read_samples(shard: Shard, source: SourceConfig, wanted: Wanted = want_all) 
 
     Raises StorageError where the folder cannot be listed, or the store cannot be reached.
     """
-    folder = _Folder(shard, list_folder(shard.url))
+    folder = _Folder(shard, list_folder(shard.url), FolderFiles(shard.url, source))
     if not folder.images:
         raise BrokenShard(f"{shard.name}: the folder {shard.url} holds no images any more")
     reads = (
@@ -80,24 +81,27 @@ def list_folder(url: str) -> list[FileInfo]:
 
 
 def _describe(folder: str, entry: os.DirEntry[str]) -> FileInfo | None:
-    """Return name and size of a file; None for a folder, a pipe or a device."""
+    """Return name and size of a file; None for a folder, no size for what reading will reject."""
     url = f"{folder.rstrip('/')}/{entry.name}"
     try:
         stat = entry.stat()
-    except OSError:  # a link into nothing: reading it will say so
+    except OSError:  # a link into nothing
         return FileInfo(url, None, "")
-    return FileInfo(url, stat.st_size, "") if S_ISREG(stat.st_mode) else None
+    if S_ISDIR(stat.st_mode):
+        return None
+    return FileInfo(url, stat.st_size if S_ISREG(stat.st_mode) else None, "")
 
 
 class _Folder:
     """What is in a folder, and how a sample is made of it."""
 
-    def __init__(self, shard: Shard, files: list[FileInfo]) -> None:
+    def __init__(self, shard: Shard, files: list[FileInfo], reader: FolderFiles) -> None:
         self.images = [file for file in files if extension_of(file.url) in IMAGE_EXTENSIONS]
         self._shard = shard
         self._texts = {_name(f): f for f in files if extension_of(f.url) in TEXT_EXTENSIONS}
         tables = [file for file in files if _name(file) in _TABLES]
-        self._rows = _read_tables(tables)
+        self._reader = reader
+        self._rows = _read_tables(tables, reader)
 
     def read(self, ordinal: int) -> Sample:
         """Read one image and what lies beside it."""
@@ -111,11 +115,19 @@ class _Folder:
             return rejected(identity, key, ordinal, Reason.UNREADABLE, message, name)
         try:
             fields = self._fields(file_name)
-            image = storage.read_bytes(file.url)
+            image = self._reader.read(file.url, IMAGE_LIMIT)
         except storage.StorageError as error:
             if storage.is_remote(file.url) and error.trouble not in _SAMPLE_TROUBLES:
                 raise
             return rejected(identity, key, ordinal, Reason.UNREADABLE, str(error), name)
+        except UnreadableFileError as error:
+            return rejected(identity, key, ordinal, Reason.UNREADABLE, str(error), name)
+        except Exception as error:  # nobody foresaw it: this sample alone
+            message = f"{key} could not be read ({type(error).__name__}: {error})"
+            return rejected(identity, key, ordinal, Reason.FAILED, message, name)
+        if len(image) > IMAGE_LIMIT:
+            message = too_large(key, len(image))
+            return rejected(identity, key, ordinal, Reason.UNREADABLE, message, name)
         return Sample(identity, key, ordinal, image, name, fields)
 
     def _fields(self, key: str) -> Fields:
@@ -123,11 +135,27 @@ class _Folder:
         stem = key.rpartition(".")[0]
         for extension in sorted(TEXT_EXTENSIONS):
             file = self._texts.get(f"{key}.{extension}") or self._texts.get(f"{stem}.{extension}")
-            if file is not None and (file.size or 0) <= FIELD_LIMIT:
-                raw = storage.read_bytes(file.url)
-                if len(raw) <= FIELD_LIMIT:
-                    fields[extension] = parse_field(extension, raw)
+            raw = self._text(file) if file is not None else None
+            if raw is not None:
+                fields[extension] = parse_field(extension, raw)
         return fields
+
+    def _text(self, file: FileInfo) -> bytes | None:
+        """Return the text beside an image; None where it is too long or not to be looked at."""
+        try:
+            fits = (file.size or 0) <= FIELD_LIMIT
+            raw = self._reader.read(file.url, FIELD_LIMIT) if fits else None
+        except UnreadableFileError as error:
+            note(
+                "texts beside images that are not read: links out of the source, pipes", str(error)
+            )
+            return None
+        if raw is None or len(raw) > FIELD_LIMIT:
+            note(
+                f"texts beside images that are left out: more than {FIELD_LIMIT:,} bytes", file.url
+            )
+            return None
+        return raw
 
 
 def _name(file: FileInfo) -> str:
@@ -152,11 +180,17 @@ def _in_order(reads: Iterable[Callable[[], Sample] | None], at_once: int) -> Sam
         pool.shutdown(cancel_futures=True)
 
 
-def _read_tables(tables: list[FileInfo]) -> dict[str, Fields]:
+def _read_tables(tables: list[FileInfo], reader: FolderFiles) -> dict[str, Fields]:
     """Return the folder's metadata by file name."""
     rows: dict[str, Fields] = {}
     for table in tables:
-        text = decode_text(storage.read_bytes(table.url))
+        try:
+            text = decode_text(reader.read(table.url, _TABLE_LIMIT)[:_TABLE_LIMIT])
+        except UnreadableFileError as error:
+            note(
+                "tables beside images that are not read: links out of the source, pipes", str(error)
+            )
+            continue
         for row in _parse_table(table.url, text):
             name = _file_of(row)
             if name:
@@ -170,7 +204,7 @@ def _parse_table(url: str, text: str) -> Iterator[Mapping[str, object]]:
         try:
             yield from ({k: v for k, v in row.items() if isinstance(k, str)} for row in reader)
         except csv.Error as error:
-            logger.warning("%s: line %d is not CSV (%s)", url, reader.line_num, error)
+            note("tables that are no CSV from some line on", f"{url}, {reader.line_num}: {error}")
         return
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
@@ -178,7 +212,7 @@ def _parse_table(url: str, text: str) -> Iterator[Mapping[str, object]]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            logger.warning("%s: line %d is not JSON (%s)", url, number, error)
+            note("lines of tables that are no JSON", f"{url}, line {number}: {error}")
             continue
         if isinstance(row, dict):
             yield row

@@ -42,6 +42,11 @@ def find_places(source: SourceConfig) -> list[Place]:
     return places
 
 
+def root_of(source: SourceConfig, places: list[Place]) -> str:
+    """Return the folder or url below which the shards' names are paths."""
+    return absolute(source.root) if source.root else common_folder([p.top for p in places])
+
+
 def common_folder(folders: list[str]) -> str:
     """Return the folder that holds them all. Raises ValueError where there is none."""
     split = [folder.split("/") for folder in folders]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
@@ -42,7 +42,9 @@ class LocalStore:
         root = local_path(url)
         for name in _walk(root):
             with suppress(FileNotFoundError):  # deleted since the folder was read
-                yield _file_info(join(url, name), os.stat(os.path.join(root, name)))
+                file = _found(join(url, name), os.path.join(root, name))
+                if file.size is not None:
+                    yield file
 
     def list_names(self, url: str, follow: bool = True) -> Iterator[str]:
         """Yield the relative names of all files below a folder, without a stat for each."""
@@ -58,7 +60,7 @@ class LocalStore:
             names: Iterator[str] = (name for name in _walk(top) if matches(name, rest))
         else:
             names = _match_levels(top, "", rest.split("/"))
-        return [_file_info(root + name, os.stat(os.path.join(top, name))) for name in names]
+        return [_found(root + name, os.path.join(top, name)) for name in names]
 
     def info(self, url: str) -> FileInfo:
         """Return size and time of change."""
@@ -111,25 +113,67 @@ class LocalStore:
                 os.unlink(local_path(url))
 
 
+def _found(url: str, path: str) -> FileInfo:
+    """Describe a file that a folder lists; of a link into nothing only its name is known."""
+    try:
+        return _file_info(url, os.stat(path))
+    except OSError:
+        if not os.path.islink(path):
+            raise
+        return FileInfo(url, None, "")
+
+
 def _file_info(url: str, stat: os.stat_result) -> FileInfo:
     return FileInfo(url, stat.st_size, str(stat.st_mtime_ns))
 
 
-def _walk(folder: str, prefix: str = "", above: frozenset[FolderId] = frozenset()) -> Iterator[str]:
-    """Yield the names of all files below, each behind `prefix`, in the order of full names.
+def _walk(folder: str) -> Iterator[str]:
+    yield from walk(folder, lambda _: True)
 
-    `above` holds the folders on the way here: a link back to one of them is a cycle.
+
+def walk(folder: str, may_follow: Callable[[str], bool]) -> Iterator[str]:
+    """Yield the names of all files below a folder, in the order of full names.
+
+    Of links to folders those are followed for whose path `may_follow` is true: not into a folder
+    on the way there, which would be a cycle, and into each folder once, since links to links to
+    links make more paths than can be walked.
     """
+    yield from _walk_below(folder, "", frozenset(), set(), may_follow)
+
+
+def _walk_below(
+    folder: str,
+    prefix: str,
+    above: frozenset[FolderId],
+    linked: set[FolderId],
+    may_follow: Callable[[str], bool],
+) -> Iterator[str]:
+    """Walk a folder: `above` are those on the way here, `linked` those that links led into."""
     try:
         here = _folder_id(folder)
         names = [] if here in above else _names_in(folder)
     except FileNotFoundError:
         return
     for name in names:
-        if name.endswith("/"):
-            yield from _walk(os.path.join(folder, name[:-1]), prefix + name, above | {here})
-        else:
+        if not name.endswith("/"):
             yield prefix + name
+            continue
+        path = os.path.join(folder, name[:-1])
+        if os.path.islink(path) and not (may_follow(path) and _is_first(path, linked)):
+            continue
+        yield from _walk_below(path, prefix + name, above | {here}, linked, may_follow)
+
+
+def _is_first(link: str, linked: set[FolderId]) -> bool:
+    """Say whether no link led into a link's folder before, and remember it."""
+    try:
+        target = _folder_id(link)
+    except FileNotFoundError:
+        return False
+    if target in linked:
+        return False
+    linked.add(target)
+    return True
 
 
 def _walk_own(folder: str, prefix: str = "") -> Iterator[str]:
@@ -181,9 +225,16 @@ def _names_in(folder: str) -> list[str]:
     """
     try:
         with os.scandir(folder) as entries:
-            return sorted([f"{e.name}/" if e.is_dir() else e.name for e in entries])
+            return sorted([f"{e.name}/" if _is_folder(e) else e.name for e in entries])
     except FileNotFoundError:
         return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: opening it will say so
+        return False
 
 
 def _folder_id(folder: str) -> FolderId:

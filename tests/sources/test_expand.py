@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from recaption import storage
 from recaption.config import SourceConfig
 from recaption.sample import Shard
 from recaption.sources import list_shards, source_root
@@ -214,10 +214,10 @@ def test_wrong_paths_are_explained(tmp_path: Path) -> None:
 def test_what_storage_says_passes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(tmp_path, "a.tar")
 
-    def deny(url: str) -> None:
-        raise storage.explain(PermissionError(13, "Permission denied"), url, "list")
+    def deny(folder: str) -> None:
+        raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(storage, "list_names", deny)
+    monkeypatch.setattr(os, "scandir", deny)
     with pytest.raises(StorageError, match="permission denied") as caught:
         names(tmp_path)
     assert caught.value.trouble is Trouble.DENIED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,9 @@ def test_image_files_in_the_order_of_names(folder: Path) -> None:
     (folder / "sub.jpg" / "c.jpg").write_bytes(b"x")
     os.mkfifo(folder / "pipe.jpg")
     samples = read_all(folder)
-    assert list(samples) == sorted(names)
+    assert list(samples) == sorted([*names, "pipe.jpg"])
+    assert samples["pipe.jpg"].rejection is not None
+    assert samples["pipe.jpg"].rejection.message.endswith("pipe.jpg is a pipe, not a file")
     assert samples["a.b.c.tif"].image == b"a.b.c.tif"
     assert samples["empty.jpg"].image == b""
     assert samples["a.jpg"].sample_id == "my photos/a.jpg"
@@ -95,14 +98,14 @@ def test_a_file_that_cannot_be_read_is_rejected_alone(
     for name in ("a.jpg", "b.jpg", "d.jpg"):
         (folder / name).write_bytes(b"x")
     (folder / "c.jpg").symlink_to(folder / "nowhere.jpg")
-    plain = storage.read_bytes
+    plain = os.open
 
-    def read_bytes(url: str) -> bytes:
-        if url.endswith("b.jpg"):
-            raise storage.explain(PermissionError(13, "Permission denied"), url, "read")
-        return plain(url)
+    def open_file(path: str, *args: Any, **kwargs: Any) -> int:
+        if path.endswith("b.jpg"):
+            raise PermissionError(13, "Permission denied")
+        return plain(path, *args, **kwargs)
 
-    monkeypatch.setattr(storage, "read_bytes", read_bytes)
+    monkeypatch.setattr(os, "open", open_file)
     samples = read_all(folder)
     assert [bool(s.rejection) for s in samples.values()] == [False, True, True, False]
     for name in ("b.jpg", "c.jpg"):
@@ -133,8 +136,8 @@ def test_unwanted_files_are_not_opened(folder: Path, monkeypatch: pytest.MonkeyP
     for i in range(10):
         (folder / f"{i}.jpg").write_bytes(b"x")
     opened: list[str] = []
-    plain = storage.read_bytes
-    monkeypatch.setattr(storage, "read_bytes", lambda url: (opened.append(url), plain(url))[1])
+    plain = os.open
+    monkeypatch.setattr(os, "open", lambda path, *a: (opened.append(path), plain(path, *a))[1])
     samples = read(folder, lambda ordinal: ordinal in (2, 7))
     assert [i for i, sample in enumerate(samples) if sample] == [2, 7]
     assert len(opened) == 2
