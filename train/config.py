@@ -96,7 +96,15 @@ class RecaptionConfig(Section):
         default=4096, ge=1, description="images that captioners may be ahead of the trainer"
     )
     engine: dict[str, Any] = Field(
-        default_factory=dict, description="changes to the engine section of the corpus's recipe"
+        default_factory=dict,
+        description="the captioner, as a caption recipe's engine section has it; a corpus chooses"
+        " no program, server or key here",
+    )
+    models: list[str] = Field(
+        default=[], description="similarity models of the corpus's recipe that may be loaded here"
+    )
+    templates: str = Field(
+        default="", description="folder of the templates that the corpus was captioned with"
     )
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 import ray
+import yaml
 
 from recaption import runtime, safeguards
 from recaption.captioner import Captioner
@@ -33,7 +34,10 @@ from recaption.parts import CaptionedPart
 from recaption.prepare import Preparer
 from recaption.prompts import load_prompts
 from recaption.recipe_file import parse_recipe
+from recaption.storage.shown import settings_without_secrets
+from recaption.text import printable
 from train.board import BoardClient
+from train.config import RecaptionConfig
 from train.corpus_entries import CorpusEntries
 from train.crop_prepare import CropPreparer, Unit, units_needed
 from train.order import Order
@@ -54,13 +58,12 @@ class CropJob:
 
 
 def crop_job(entries: CorpusEntries, run_id: str) -> CropJob:
-    """Return how crops are captioned: by the recipe that made the corpus, engine aside.
+    """Return how crops are captioned: as the recipe says that made the corpus, by our own engine.
 
     Raises RecipeError where that would mix another recipe's captions into it.
     """
-    made, wanted = entries.made_by, entries.recipe.recaption
-    changes = {"engine": made.engine.model_dump() | wanted.engine}
-    recipe = parse_recipe(made.model_dump() | changes, "recaption.engine")
+    wanted = entries.recipe.recaption
+    recipe = trusted_recipe(entries.made_by, wanted)
     caption = recipe.caption
     model = model_hash(recipe.engine)
     prompts = load_prompts(caption.styles, caption.templates, caption.language, caption.subject)
@@ -69,11 +72,15 @@ def crop_job(entries: CorpusEntries, run_id: str) -> CropJob:
         raise RecipeError(
             f"{entries.corpus}: its captions were made by recipe {entries.fingerprint}, its crops"
             f" would be by {now}: the model, recaption.engine or this program has changed since;"
-            " caption it anew, or set recaption.is_live=false"
+            f" caption it anew, or set recaption.is_live=false (its engine:"
+            f" {_engine_of(entries.made_by)})"
         )
     styles = wanted.styles or entries.recipe.data.styles or caption.styles
-    asked = caption.model_copy(update={"styles": styles, "samples": 1})
-    recipe = recipe.model_copy(update={"caption": asked})
+    changes = {
+        "caption": caption.model_copy(update={"styles": styles, "samples": 1}),
+        "source": entries.source,
+    }
+    recipe = recipe.model_copy(update=changes)
     made_by = Provenance(
         corpus=entries.corpus,
         dataset=entries.dataset,
@@ -86,6 +93,48 @@ def crop_job(entries: CorpusEntries, run_id: str) -> CropJob:
     )
     preparer = Preparer(recipe, prompts, entries.dataset)
     return CropJob(recipe, CropPreparer(entries, preparer), made_by)
+
+
+def trusted_recipe(made: Recipe, wanted: RecaptionConfig) -> Recipe:
+    """Return a corpus's recipe with what may not come from a stranger replaced by our own.
+
+    A corpus says what is asked, and how: styles, sampling, size of images, safeguards, seed. It
+    says nothing that runs or is loaded here, that is sent a key, or is read from this machine's
+    disk: its whole engine section, the folder of its templates, models of similarity, its places,
+    its behaviour as a run. Raises RecipeError where ours are missing.
+    """
+    if not wanted.engine:
+        raise RecipeError(
+            "recaption.engine: captioners of crops need an engine section of your own, since a"
+            " corpus chooses no program, server or key here; if you trust what made this one, write"
+            f" recaption.engine='{_engine_of(made)}', else set recaption.is_live=false"
+        )
+    if made.caption.templates and not wanted.templates:
+        raise RecipeError(
+            "recaption.templates: the corpus was captioned with templates of its own"
+            f" ({printable(made.caption.templates)}); give the folder in which you have them"
+        )
+    for model in filter(None, (made.attributes.model, made.safeguards.clip.model)):
+        if model not in wanted.models:
+            raise RecipeError(
+                f"recaption.models: the corpus's recipe loads the model {printable(model)}; if you"
+                f" trust it, write recaption.models=[{printable(model)}]"
+            )
+    ours = {
+        "engine": wanted.engine,
+        "caption": made.caption.model_copy(update={"templates": wanted.templates}).model_dump(),
+        "run": {},
+    }
+    return parse_recipe(made.model_dump() | ours, "recaption.engine")
+
+
+def _engine_of(made: Recipe) -> str:
+    """Return what of a corpus's engine decides its captions, as it can be written in a recipe."""
+    kept = settings_without_secrets(made.engine.model_dump(exclude_defaults=True))
+    told = {key: kept[key] for key in ("kind", "model", "revision", "args") if key in kept}
+    told = {"kind": made.engine.kind} | told
+    text = yaml.safe_dump(told, default_flow_style=True, sort_keys=False, width=10**6)
+    return printable(text).replace("'", '"')
 
 
 @contextlib.contextmanager
@@ -238,4 +287,4 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
 
 
-__all__ = ["CropJob", "captioning", "crop_job"]
+__all__ = ["CropJob", "captioning", "crop_job", "trusted_recipe"]

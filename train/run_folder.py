@@ -32,6 +32,9 @@ _FREE = (
     "recaption.wait_s",
     "recaption.captions_per_s",
     "recaption.ahead",
+    "recaption.engine",
+    "recaption.models",
+    "recaption.templates",
 )
 """Keys that may change between one start of a run and the next: they decide no weight."""
 

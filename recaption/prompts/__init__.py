@@ -20,6 +20,7 @@ from pathlib import Path
 
 import jinja2
 import jinja2.meta
+import jinja2.sandbox
 
 from recaption import keyed
 from recaption.config import RecipeError, nearest
@@ -113,7 +114,7 @@ class PromptSet:
 
     @cached_property
     def _environment(self) -> jinja2.Environment:
-        return jinja2.Environment(
+        return jinja2.sandbox.ImmutableSandboxedEnvironment(
             loader=jinja2.DictLoader({f"{name}.j2": text for name, text in self.sources.items()}),
             autoescape=False,
             undefined=jinja2.StrictUndefined,

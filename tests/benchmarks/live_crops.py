@@ -58,13 +58,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpus")
     parser.add_argument("shards")
+    parser.add_argument("engine", help="of the corpus, as in recaption.engine='{kind: vllm, ...}'")
     parser.add_argument("--seed", type=int, default=1_000, help="one whose crops have no captions")
     parser.add_argument("--seconds", type=float, default=30.0)
     given = parser.parse_args()
     seed = f"seed={given.seed}"
     rate, per_cpu = read(open_data(recipe_of(given.corpus, given.shards, seed)), given.seconds)
     print(f"ready  {rate:6.0f} images/s, {per_cpu:6.0f} per CPU second")
-    data = open_data(recipe_of(given.corpus, given.shards, seed, "recaption.is_live=true"))
+    data = open_data(
+        recipe_of(given.corpus, given.shards, seed, "recaption.is_live=true", given.engine)
+    )
     with session(), data.serving(Share(cpus=1)):
         assert data.board is not None
         while not data.counts().get("captions of crops"):

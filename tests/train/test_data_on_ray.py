@@ -15,7 +15,8 @@ from tests.train.data import Letters, caption_crops, caption_shards, make_recipe
 from train.data import TrainData, open_data
 from train.warm import caption_all_crops
 
-LIVE = ("recaption.is_live=true", "recaption.when_missing=wait", "recaption.wait_s=120")
+ECHO = "recaption.engine={kind: echo}"
+LIVE = ("recaption.is_live=true", "recaption.when_missing=wait", "recaption.wait_s=120", ECHO)
 
 
 TRAINING = Share(cpus=2, keys="here")
@@ -56,7 +57,7 @@ def test_crops_are_captioned_beside_the_reading(tmp_path: Path, ray_session: Non
 
 def test_crops_can_be_captioned_before(tmp_path: Path, ray_session: None) -> None:
     job = caption_shards(tmp_path)
-    recipe = make_recipe(tmp_path, "images=112")
+    recipe = make_recipe(tmp_path, "images=112", ECHO)
     console = Console(file=io.StringIO(), width=200)
     caption_all_crops(recipe, console)
     assert caption_crops(job, recipe, 14) == 0
@@ -75,10 +76,10 @@ def test_captioners_that_stop_end_the_waiting(tmp_path: Path, ray_session: None)
 
 
 WRONG = [
-    ("recaption.engine={num_cpus: 4}", r"has 4 CPUs, the engines need 4 and what .* 2; set .*here"),
-    ("recaption.engine={model: other}", r"its crops would be by [0-9a-f]{16}: the model"),
-    ("recaption.engine={num_cpus: 100}", r"the cluster has 4 CPUs"),
-    ("recaption.engine={modl: other}", r"recaption.engine: .*modl"),
+    ("num_cpus=4", r"has 4 CPUs, the engines need 4 and what .* 2; set .*here"),
+    ("model=other", r"its crops would be by [0-9a-f]{16}: the model"),
+    ("num_cpus=100", r"the cluster has 4 CPUs"),
+    ("modl=other", r"recaption.engine: .*modl"),
 ]
 
 
@@ -87,6 +88,6 @@ def test_a_wrong_captioner_is_refused(
     tmp_path: Path, ray_session: None, override: str, message: str
 ) -> None:
     caption_shards(tmp_path)
-    data = open_data(make_recipe(tmp_path, *LIVE, override))
+    data = open_data(make_recipe(tmp_path, *LIVE, f"recaption.engine.{override}"))
     with pytest.raises(RecipeError, match=message), data.serving(TRAINING):
         pass
