@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ import ray
 import ray.data
 
 from recaption.config import EngineConfig, RecipeError
+from recaption.text import printable
 
 WRITE_CPUS = 0.1
+_RAISED = re.compile(r"[A-Za-z_][\w.]*: \S")
 _LOCAL_CPUS = 4
 
 
@@ -132,6 +135,29 @@ def _join_or_start(quiet: dict[str, Any]) -> None:
         ray.init(num_cpus=cpus, include_dashboard=False, **quiet)
     except ValueError:
         ray.init(**quiet)  # a cluster is there, and its CPUs are not ours to set
+
+
+_ADVICE = ("To change retry attempts", "Failed to ", "The above exception was", "During handling")
+
+
+def root_message(error: BaseException) -> str:
+    """Say in a line what lies at the bottom of an error of Ray's: its kind and its words.
+
+    Ray's own texts hold the traceback of the task and, of Ray Data, advice on retries; what was
+    raised stands in it as `module.Kind: words`.
+    """
+    while isinstance(error, ray.exceptions.RayTaskError) and error.cause is not None:
+        if isinstance(error.cause, ray.exceptions.UserCodeException):
+            break  # its own cause did not come along, but the traceback tells it
+        error = error.cause
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith((" ", *_ADVICE))]
+    if isinstance(error, ray.exceptions.RayTaskError):
+        raised = [s for s in told if _RAISED.match(s) and "UserCodeException: " not in s]
+        if raised:
+            kind, _, words = raised[-1].partition(": ")
+            return printable(f"{kind.rpartition('.')[2]}: {words}")
+    return f"{type(error).__name__}: {printable(told[-1]) if told else 'no message'}"
 
 
 @contextlib.contextmanager

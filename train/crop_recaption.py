@@ -200,9 +200,10 @@ class CropPool:
                 waiting += self._land()
         except Exception as e:
             if not self.is_over.is_set():
-                log.warning("the captioners of crops stopped: %s", e)
+                why = f"the captioners of crops stopped: {runtime.root_message(e)}"
+                log.warning("%s", why)
                 with contextlib.suppress(Exception):
-                    self.board.fail(f"the captioners of crops stopped: {e}")
+                    self.board.fail(why)
 
     def close(self) -> None:
         """Stop the engines."""
@@ -247,7 +248,9 @@ class CropPool:
                 self._attempts[unit] += 1
                 if self._attempts[unit] >= _ATTEMPTS:
                     raise
-                log.warning("crops of %s are tried again: %s", unit.part.name, _first_line(e))
+                log.warning(
+                    "crops of %s are tried again: %s", unit.part.name, runtime.root_message(e)
+                )
                 again.append(unit)
             else:
                 self.board.add(counts)
@@ -281,10 +284,6 @@ def _commit(job: CropJob, block: pa.Table) -> Counter[str]:
     entries = job.crops.entries
     record = RegionLedger(entries.corpus, entries.fingerprint).commit(part, job.made_by)
     return Counter({"captions of crops": record.captions, **record.rejects})
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
 
 
 __all__ = ["CropJob", "captioning", "crop_job", "trusted_recipe"]

@@ -12,6 +12,7 @@ import ray
 import ray.data
 
 from train.board import BoardClient
+from train.errors import told, untold
 from train.order import Window
 from train.windows import Loader, Rows
 
@@ -22,7 +23,11 @@ _CHUNK = 256
 def load_in_tasks(
     loader: Loader, windows: Iterator[Window], board: BoardClient | None
 ) -> Iterator[Rows]:
-    """Yield the rows of windows in their order; `board` is told how far the reading is."""
+    """Yield the rows of windows in their order; `board` is told how far the reading is.
+
+    Raises RecipeError for what the user can mend, LastingError or PassingError for what else a
+    task met: of what it raised itself, Ray Data would leave its own advice only.
+    """
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
@@ -40,9 +45,12 @@ def load_in_tasks(
             num_cpus=data.read_cpus,
             concurrency=data.readers,
         )
-        yield from dataset.iter_batches(
+        for rows in dataset.iter_batches(
             batch_size=None, batch_format="numpy", prefetch_batches=data.readers
-        )
+        ):
+            if "failure" in rows:
+                raise untold(str(rows["failure"][0]), str(rows["message"][0]))
+            yield rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +63,15 @@ class _Loading:
 
 def _load(loading: Any, windows: Any) -> Callable[[dict[str, Any]], Rows]:
     def load(block: dict[str, Any]) -> Rows:
-        told: _Loading = ray.get(loading)
+        sent: _Loading = ray.get(loading)
         (index,) = block["item"]
         window: Window = ray.get(windows)[index]
-        if told.board:
-            told.board.note(told.loader.order.first_step(window))
-        return told.loader.rows(window)
+        if sent.board:
+            sent.board.note(sent.loader.order.first_step(window))
+        try:
+            return sent.loader.rows(window)
+        except Exception as e:
+            kind, message = told(e)
+            return {"failure": [kind], "message": [message]}
 
     return load

@@ -20,9 +20,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
 from recaption.config import RecipeError
-from recaption.runtime import Share, session
+from recaption.runtime import Share, root_message, session
 from train.config import ComputeConfig, TrainRecipe
-from train.errors import NotFiniteError, TrainingError
+from train.errors import NotFiniteError, TrainingError, is_lasting, told
 from train.interface import TrainData
 from train.parallel import Workers
 from train.progress import Report, Teller, showing
@@ -83,23 +83,34 @@ def _fit(job: _Job) -> str:
         except ray_train.WorkerGroupError as e:
             return "; ".join(_root(rank, cause) for rank, cause in e.worker_failures.items())
         except ray_train.TrainingFailedError as e:
-            return str(e)
+            return root_message(e)
     return ""
 
 
 def _work(config: dict[str, Any]) -> None:
-    """A worker's life. What would go wrong again is told to the driver, the rest is raised."""
+    """A worker's life. What would go wrong again is told to the driver, the rest is raised.
+
+    Where several workers run, what one of them meets alone is raised as well: the others may wait
+    for it. They are started once more by Ray Train then, and find the run ended.
+    """
     job: _Job = config["job"]
     workers = Workers.of_process_group(torch.device(ray_torch.get_device()))
     teller = _NoticesTeller(job.notices, workers.is_first)
+    if teller.has_ended():
+        return
     try:
         work(job.recipe, job.data, workers, teller)
     except NotFiniteError as e:
-        teller.end("failed", f"{e}; the last good checkpoint is kept")
-    except RecipeError as e:
-        teller.end("recipe", str(e))
+        teller.end("failed", str(e))
+    except Exception as e:
+        if not is_lasting(e):
+            raise
+        teller.end(*told(e))
+        if workers.count > 1:
+            raise
     else:
-        teller.end("done", "")
+        if workers.is_first:
+            teller.end("done", "")
 
 
 class _Notices:
@@ -117,7 +128,8 @@ class _Notices:
         self._notes.append(text)
 
     def end(self, kind: str, message: str) -> None:
-        self._ending = (kind, message)
+        if not self._ending[0]:
+            self._ending = (kind, message)
 
     def take(self) -> tuple[Report | None, list[str]]:
         notes, self._notes = self._notes, []
@@ -128,7 +140,7 @@ class _Notices:
 
 
 class _NoticesTeller(Teller):
-    """Writes to the notices, from the first worker only; does not wait, but for the end."""
+    """Writes to the notices, from the first worker only but for an end; waits for that alone."""
 
     def __init__(self, notices: Any, is_first: bool) -> None:
         self._notices, self._is_first = notices, is_first
@@ -142,8 +154,13 @@ class _NoticesTeller(Teller):
             self._notices.note.remote(text)
 
     def end(self, kind: str, message: str) -> None:
-        if self._is_first:
-            ray.get(self._notices.end.remote(kind, message))
+        """Tell how the run ended; of several workers' endings the first one counts."""
+        ray.get(self._notices.end.remote(kind, message))
+
+    def has_ended(self) -> bool:
+        """Whether a worker told that the run cannot go on."""
+        kind, _ = ray.get(self._notices.ending.remote())
+        return bool(kind)
 
 
 def _take(notices: Any) -> tuple[Report | None, list[str]]:
@@ -204,10 +221,9 @@ def _check_resources(compute: ComputeConfig) -> None:
 
 def _root(rank: int, error: BaseException) -> str:
     """Say in a line why a worker failed."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"worker {rank}: {type(error).__name__}: {lines[-1] if lines else 'no message'}"
+    while (inner := getattr(error, "_base_exc", None) or error.__cause__) is not None:
+        error = inner
+    return f"worker {rank}: {root_message(error)}"
 
 
 @contextlib.contextmanager

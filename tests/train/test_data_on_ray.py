@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,15 @@ def test_captioners_that_stop_end_the_waiting(tmp_path: Path, ray_session: None)
         shard.unlink()
     with pytest.raises(Exception, match=r"the captioners of crops stopped"), data.serving(TRAINING):
         stream(data, 1, 0, 3)
+
+
+def test_what_a_reading_task_meets_is_told_by_its_cause(tmp_path: Path, ray_session: None) -> None:
+    caption_shards(tmp_path)
+    shards = tmp_path / "shards"
+    shutil.copy(shards / "00000.tar", shards / "00001.tar")
+    data = open_data(make_recipe(tmp_path, "recaption.when_missing=full"))
+    with pytest.raises(RecipeError, match=r"^00001.tar: \d captioned samples .*was it replaced"):
+        stream(data, 1, 0, 14)
 
 
 WRONG = [
