@@ -36,6 +36,7 @@ from recaption.parts import (
     PreparedSample,
 )
 from recaption.prompts import PromptSet
+from recaption.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Captioner:
         self._guard = Guard(recipe, prompts, self._driver.answer, likeness)
         self._turnstile = _Turnstile()
         self._reported = (0, 0, 0, 0)
+        self._waiting = self._told = ""
         self._reporter: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -85,7 +87,7 @@ class Captioner:
             else:
                 samples = await self._caption_carefully(part, history)
         except EngineBootError as e:
-            return await self._give_up(part, str(e))
+            return await self._give_up(part, e)
         finally:
             await self._report()  # before the part's receipt: a run may end with it
             await self._coordinator.end.remote(self._name, part.name)
@@ -140,19 +142,27 @@ class Captioner:
         await self._coordinator.trying.remote(part, ())
         return [answers[job.job_id] for job in jobs]
 
-    async def _give_up(self, part: PreparedPart, error: str) -> CaptionedPart:
-        is_over = await self._coordinator.lost.remote(self._name, error)
-        fault = f"no engine boots: {error}" if is_over else HANDED_BACK + error
+    async def _give_up(self, part: PreparedPart, error: EngineBootError) -> CaptionedPart:
+        is_over = await self._coordinator.lost.remote(self._name, str(error), error.is_final)
+        fault = f"no engine boots: {error}" if is_over else f"{HANDED_BACK}{error}"
         return replace(_empty(part, fault), is_fatal=is_over)
 
     async def _boot(self) -> CaptionEngine:
         is_ready = False
         try:
-            engine = await boot_engine(self._recipe.engine, self._recipe.sampling)
+            engine = await boot_engine(self._recipe.engine, self._recipe.sampling, self._tell)
             is_ready = True
+            self._tell("")
             return engine
+        except EngineBootError as e:
+            self._tell(str(e))
+            raise
         finally:
             await self._coordinator.boot_ended.remote(self._name, is_ready)
+
+    def _tell(self, what: str) -> None:
+        """Say what the engine waits for; the next report takes it along."""
+        self._waiting = printable(what)
 
     async def _before_boot(self) -> None:
         unfinished = await self._coordinator.boot.remote(self._name)
@@ -168,6 +178,9 @@ class Captioner:
             await self._report()
 
     async def _report(self) -> None:
+        if self._waiting != self._told:
+            self._told = self._waiting
+            await self._coordinator.waits_for.remote(self._name, self._told)
         c = self._driver.counters
         now = (c.requests, c.captions, c.deaths, c.reruns)
         if now != self._reported:

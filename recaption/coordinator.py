@@ -16,6 +16,7 @@ import ray
 from recaption.notices import Notice, Notices
 
 _IDLE_S = 20.0
+_UNHEARD_S = 120.0  # for which an engine that was not heard of may still come
 _POINTS = 20_000
 
 
@@ -26,6 +27,7 @@ class EngineState:
     state: str = "starting"
     booting: int = 0
     error: str = ""
+    waiting: str = ""
     parts: set[str] = field(default_factory=set)
     idle_since: float = field(default_factory=time.monotonic)
     requests: int = 0
@@ -48,7 +50,10 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The engines as they are now."""
+    """The engines as they are now.
+
+    `waiting`: what those that boot or serve wait for; `errors`: what others were lost by.
+    """
 
     ready: int = 0
     booting: int = 0
@@ -59,6 +64,7 @@ class Snapshot:
     reruns: int = 0
     errors: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
+    waiting: tuple[str, ...] = ()
 
 
 class Coordinator:
@@ -72,6 +78,7 @@ class Coordinator:
         self._convicted: dict[str, tuple[str, ...]] = {}
         self._past = Snapshot()
         self._notices = Notices()
+        self._are_all_doomed = False
         self._timeline: list[tuple[float, int]] = []
 
     async def boot(self, engine: str) -> int:
@@ -88,6 +95,10 @@ class Coordinator:
         if is_ready:
             state.state = "ready"
             self._note_time()
+
+    async def waits_for(self, engine: str, what: str) -> None:
+        """Note what an engine waits for now; empty: for nothing."""
+        self._of(engine).waiting = what
 
     async def report(
         self, engine: str, requests: int, captions: int, deaths: int, reruns: int
@@ -138,18 +149,24 @@ class Coordinator:
         self._suspects.pop(part, None)
         self._convicted.pop(part, None)
 
-    async def lost(self, engine: str, error: str) -> bool:
+    async def lost(self, engine: str, error: str, is_final: bool = False) -> bool:
         """Note that an engine gave up; return when its part should be handed back.
 
         True: no engine is left, the run is over. False: other engines live and have nothing to
-        do, so that the part is better off in a later pass.
+        do, so that the part is better off in a later pass. `is_final`: what this one was lost by
+        awaits those that were not heard of yet as well; one that gets no part is never heard of.
         """
         state = self._of(engine)
-        state.state, state.error = "lost", error
+        state.state, state.error, state.waiting = "lost", error, ""
+        self._are_all_doomed |= is_final
+        since = time.monotonic()
         while True:
             states = [s.state for s in self._engines.values()]
-            if len(states) >= self._expected and all(s == "lost" for s in states):
-                return True
+            if all(s == "lost" for s in states):
+                if self._are_all_doomed or len(states) >= self._expected:
+                    return True
+                if time.monotonic() - since > _UNHEARD_S:
+                    return False
             if self._others_are_idle():
                 return False
             await asyncio.sleep(0.5)
@@ -160,6 +177,7 @@ class Coordinator:
         self._engines.clear()
         self._starts.clear()
         self._expected = engines
+        self._are_all_doomed = False
 
     async def note(self, notices: tuple[Notice, ...]) -> None:
         """Add to what the user should hear of."""
@@ -179,6 +197,7 @@ class Coordinator:
             reruns=past.reruns + sum(s.reruns for s in states),
             errors=tuple(sorted({s.error for s in states if s.error})),
             notices=self._notices.all(),
+            waiting=tuple(sorted({s.waiting for s in states if s.waiting and s.state != "lost"})),
         )
 
     async def timeline(self) -> list[tuple[float, int]]:

@@ -25,6 +25,7 @@ from recaption.summary import Tally
 
 _WINDOW_S = 60.0
 _BEAT_S = 20.0
+_REASON = 200  # characters of what the engines wait for
 
 
 @dataclass(slots=True)
@@ -165,7 +166,8 @@ def _engines(s: Snapshot) -> str:
     states = [(s.ready, "ready"), (s.booting, "booting"), (s.lost, "lost")]
     told = ", ".join(f"{n} {name}" for n, name in states if n) or "starting"
     died = f", {s.deaths} died" if s.deaths else ""
-    return f"engines {told}{died}"
+    why = "; ".join(s.waiting or s.errors)
+    return f"engines {told}{died}" + (f": {why[:_REASON]}" if why else "")
 
 
 def _clock(seconds: float) -> str:

@@ -8,12 +8,19 @@ from typing import Any
 
 import pytest
 
-from recaption.config import EngineConfig, SamplingConfig
-from recaption.engines.base import EngineBootError, Job, JobImage, boot_engine
+from recaption.config import EngineConfig, RecipeError, SamplingConfig
+from recaption.engines.base import (
+    CaptionEngine,
+    EngineBootError,
+    EngineInfo,
+    Job,
+    JobImage,
+    boot_engine,
+)
 from recaption.engines.driver import EngineDriver
 from recaption.engines.echo import EchoEngine
 from recaption.parts import Answer
-from recaption.sample import Reason, Request
+from recaption.sample import Caption, Reason, Request
 
 
 def jobs(count: int) -> list[Job]:
@@ -134,3 +141,56 @@ def test_an_engine_that_never_boots_says_why(monkeypatch: pytest.MonkeyPatch) ->
     boot, _ = boot_that_fails(99)
     with pytest.raises(EngineBootError, match="no such model"):
         asyncio.run(EngineDriver(echo(), boot).answer_all(jobs(3)))
+
+
+class Broken:
+    """An engine whose answer raises what nobody foresaw."""
+
+    info = EngineInfo("broken", "", "", "")
+    concurrency = 4
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    async def answer(self, job: Job) -> list[Caption]:
+        if job.sample_id == "s1":
+            raise self._error
+        return [Caption("a cat", 0, "stop", 1, 1, None)]
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RecursionError("too deep"), OverflowError("2**99"), MemoryError(), KeyError("\x1b[2J")],
+)
+def test_whatever_an_answer_raises_is_that_requests_reject(error: Exception) -> None:
+    async def boot() -> CaptionEngine:
+        return Broken(error)
+
+    answers = asyncio.run(EngineDriver(echo(), boot).answer_all(jobs(3)))
+    assert reasons(answers) == {1: Reason.FAILED}
+    assert answers[1].rejection and type(error).__name__ in answers[1].rejection.message
+    assert "\x1b" not in answers[1].rejection.message
+
+
+@pytest.mark.parametrize(
+    "error", [EngineBootError("wrong key", is_final=True), RecipeError("engine.args.x: none such")]
+)
+def test_what_no_boot_can_mend_is_told_at_the_first(error: Exception) -> None:
+    boots = 0
+
+    async def boot() -> CaptionEngine:
+        nonlocal boots
+        boots += 1
+        raise error
+
+    with pytest.raises(EngineBootError, match=str(error)) as failure:
+        asyncio.run(EngineDriver(echo(), boot).answer_all(jobs(3)))
+    assert boots == 1 and failure.value.is_final
+
+
+def test_a_killer_is_rejected_with_what_its_engines_died_of() -> None:
+    answers, _ = run(echo(die_on=["s2"]), 4)
+    assert answers[2].rejection
+    assert answers[2].rejection.message.endswith("with it alone: the echo engine was told to die")

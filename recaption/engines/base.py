@@ -8,6 +8,7 @@ every request it had in flight is run again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
 
 
 class EngineBootError(RuntimeError):
-    """The engine did not come up; the message is its own error."""
+    """The engine did not come up; the message is its own error.
+
+    One that `is_final` is the recipe's or the server's last word: another boot ends the same way.
+    """
+
+    def __init__(self, message: str, *, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.is_final = is_final
 
 
 class EngineDied(RuntimeError):
@@ -101,7 +109,17 @@ class CaptionEngine(Protocol):
         ...
 
 
-async def boot_engine(config: EngineConfig, sampling: SamplingConfig) -> CaptionEngine:
+Tell = Callable[[str], None]
+"""Takes what an engine waits for now, in one line; empty: for nothing."""
+
+
+def _tell_nobody(what: str) -> None:
+    """Leave untold what an engine waits for."""
+
+
+async def boot_engine(
+    config: EngineConfig, sampling: SamplingConfig, tell: Tell = _tell_nobody
+) -> CaptionEngine:
     """Start the engine of a recipe. Raises EngineBootError with the engine's own error."""
     if config.kind == "vllm":
         from recaption.engines.vllm import VllmEngine
@@ -110,7 +128,7 @@ async def boot_engine(config: EngineConfig, sampling: SamplingConfig) -> Caption
     if config.kind == "openai":
         from recaption.engines.openai import OpenAIEngine
 
-        return await OpenAIEngine.boot(config, sampling)
+        return await OpenAIEngine.boot(config, sampling, tell)
     from recaption.engines.echo import EchoEngine
 
     return await EchoEngine.boot(config, sampling)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
-from recaption.config import EngineConfig
+from recaption.config import EngineConfig, RecipeError
 from recaption.engines.base import (
     CaptionEngine,
     EngineBootError,
@@ -23,8 +23,10 @@ from recaption.engines.base import (
     Job,
     RequestFailed,
 )
+from recaption.notices import note
 from recaption.parts import Answer
 from recaption.sample import Caption, Reason, Rejection, Stage
+from recaption.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ _SUSPECT = 2  # strikes from which a request is run apart
 _ALONE = 3  # strikes from which it is run alone
 _GROUP = 8  # suspects run together
 _BACKOFF_S = 2.0
+_MESSAGE = 1000  # characters of a rejection's message that are kept
 
 
 @dataclass(slots=True)
@@ -52,6 +55,7 @@ class _Case:
     job: Job
     strikes: int = 0
     attempts: int = 0
+    cause: str = ""  # of the last death with it in the engine
     verdict: asyncio.Future[Answer] | None = None
 
 
@@ -87,7 +91,10 @@ class EngineDriver:
         self.counters = Counters()
 
     async def start(self) -> EngineInfo:
-        """Boot the engine. Raises EngineBootError after `boot_attempts` boots, and ever after."""
+        """Boot the engine. Raises EngineBootError after `boot_attempts` boots, and ever after.
+
+        At once where the first boot's error is final.
+        """
         return (await self._engine()).engine.info
 
     async def answer_all(self, jobs: Iterable[Job]) -> list[Answer]:
@@ -136,6 +143,9 @@ class EngineDriver:
         except EngineDied as e:
             self._bury(office, str(e))
             return None
+        except Exception as e:  # of whatever an answer was made: one request must not end a part
+            log.exception("an answer that nobody foresaw")
+            return self._rejected(case, Reason.FAILED, f"{type(e).__name__}: {e}")
         finally:
             office.in_flight.pop(case, None)
             task.cancel()
@@ -156,10 +166,13 @@ class EngineDriver:
         office.is_dead = True
         self.counters.deaths += 1
         self.counters.reruns += len(office.in_flight)
-        log.warning("engine died with %d requests in it: %s", len(office.in_flight), why)
+        note(
+            "engines that died and were replaced", f"{len(office.in_flight)} requests in it: {why}"
+        )
         is_alone = len(office.in_flight) == 1
         for case, task in office.in_flight.items():
             case.strikes += 1
+            case.cause = why
             if case.strikes >= _SUSPECT:
                 self._accuse(case, is_alone)
             task.cancel()
@@ -223,15 +236,21 @@ class EngineDriver:
                 self.counters.boots += 1
                 return engine
             except EngineBootError as e:
-                if attempt == self._config.boot_attempts:
+                is_hopeless = e.is_final and not self.counters.boots
+                if is_hopeless or attempt == self._config.boot_attempts:
                     self._lost = e
                     raise
                 log.warning("engine did not boot (attempt %d): %s", attempt, e)
                 await asyncio.sleep(_BACKOFF_S * 2 ** (attempt - 1))
+            except Exception as e:
+                is_ours = isinstance(e, RecipeError)
+                message = str(e) if is_ours else f"{type(e).__name__}: {e}"
+                self._lost = EngineBootError(printable(message), is_final=True)
+                raise self._lost from e
         raise AssertionError("boot_attempts is at least 1")
 
     def _rejected(self, case: _Case, reason: Reason, message: str) -> Answer:
-        rejection = Rejection(Stage.ENGINE, reason, message)
+        rejection = Rejection(Stage.ENGINE, reason, printable(message)[:_MESSAGE])
         return Answer(case.job.request, rejection=rejection, attempts=case.attempts)
 
     def _timeout_text(self) -> str:
@@ -245,7 +264,10 @@ def convicted(job: Job, why: str) -> Answer:
 
 
 def _killed_text(case: _Case) -> str:
-    return f"the engine died {case.strikes} times with this request in it, at last with it alone"
+    return (
+        f"the engine died {case.strikes} times with this request in it, at last with it alone:"
+        f" {case.cause}"
+    )
 
 
 async def _close_quietly(engine: CaptionEngine) -> None:
