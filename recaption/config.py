@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from recaption.config_errors import nearest as nearest
+from recaption.config_urls import check_base_url
 from recaption.sample import Reason
 
 
@@ -178,6 +179,11 @@ class EngineConfig(Section):
         default=4, ge=1, le=64, description="parts an engine works on at once"
     )
     timeout_s: float = Field(default=600.0, gt=0, description="of one request, in seconds")
+    boot_timeout_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="openai: for which a server that is not there is waited for",
+    )
     boot_attempts: int = Field(default=3, ge=1, description="boots of one engine before it is lost")
     url: str = Field(default="", description="openai: base URL, such as http://host:8000/v1")
     api_key_env: str = Field(
@@ -205,6 +211,11 @@ class EngineConfig(Section):
                 "engine.kind=openai needs engine.url, such as http://localhost:8000/v1"
             )
         return self
+
+    @field_validator("url")
+    @classmethod
+    def _is_base_url(cls, url: str) -> str:
+        return check_base_url(url) if url else url
 
 
 class SamplingConfig(Section):

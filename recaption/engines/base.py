@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from recaption.config import EngineConfig, SamplingConfig
 from recaption.sample import Caption, Reason, Request
+from recaption.text import without_controls
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -84,6 +85,11 @@ class Job:
         return f"{self.sample_id}|{r.region}|{r.style}|{r.seed}"
 
 
+def caption_text(text: str) -> str:
+    """Return what a model said as text that can be kept: no control characters, valid Unicode."""
+    return without_controls(text).encode("utf-8", "replace").decode().strip()
+
+
 class CaptionEngine(Protocol):
     """What every engine does."""
 
@@ -113,12 +119,12 @@ Tell = Callable[[str], None]
 """Takes what an engine waits for now, in one line; empty: for nothing."""
 
 
-def _tell_nobody(what: str) -> None:
+def tell_nobody(what: str) -> None:
     """Leave untold what an engine waits for."""
 
 
 async def boot_engine(
-    config: EngineConfig, sampling: SamplingConfig, tell: Tell = _tell_nobody
+    config: EngineConfig, sampling: SamplingConfig, tell: Tell = tell_nobody
 ) -> CaptionEngine:
     """Start the engine of a recipe. Raises EngineBootError with the engine's own error."""
     if config.kind == "vllm":

@@ -12,7 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 from recaption.config import EngineConfig, RecipeError, SamplingConfig, nearest
-from recaption.engines.base import EngineBootError, EngineDied, EngineInfo, Job, RequestFailed
+from recaption.engines.base import (
+    EngineBootError,
+    EngineDied,
+    EngineInfo,
+    Job,
+    RequestFailed,
+    caption_text,
+)
 from recaption.engines.choices import CANDIDATES, weigh
 from recaption.engines.identity import resolve_model
 from recaption.sample import Caption, Reason
@@ -186,7 +193,7 @@ def _caption(output: Any, seed: int, prompt_tokens: int) -> Caption:
     tokens = len(output.token_ids)
     total = output.cumulative_logprob
     return Caption(
-        text=output.text.strip(),
+        text=caption_text(output.text),
         seed=seed,
         finish_reason=str(output.finish_reason or ""),
         prompt_tokens=prompt_tokens,

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from recaption.config import EngineConfig, SamplingConfig
-from recaption.engines import driver, openai, openai_server, openai_wire
+from recaption.engines import driver, openai_blame, openai_server
 from recaption.engines.base import CaptionEngine, Job, JobImage
 from recaption.engines.vllm import VllmEngine
 from recaption.keyed import hexdigest
@@ -122,8 +122,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short waits for a server."""
     monkeypatch.setattr(openai_server, "_FIRST_WAIT_S", 0.02)
     monkeypatch.setattr(openai_server, "_LONGEST_WAIT_S", 0.2)
-    monkeypatch.setattr(openai_wire, "_BUSY_WAIT_S", 0.02)
-    monkeypatch.setattr(openai, "_BOOT_S", 0.5)
+    monkeypatch.setattr(openai_blame, "_BUSY_WAIT_S", 0.02)
     monkeypatch.setattr(driver, "_BACKOFF_S", 0.01)
 
 

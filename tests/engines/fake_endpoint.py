@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
 from collections import deque
 from collections.abc import AsyncIterator
@@ -19,7 +20,7 @@ from typing import Any
 from aiohttp import web
 
 from recaption import keyed
-from recaption.engines.openai import TEST_PROMPT
+from recaption.engines.trial import TEST_PROMPT
 
 CONTEXT = 1000  # words
 MODEL = "fake/captioner"
@@ -46,6 +47,25 @@ class Status:
 
 
 @dataclass
+class Raw:
+    """A fault: a body as it is, `times` over (for ever: None), with headers of its own."""
+
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    status: int = 200
+    times: int | None = 1
+
+
+def completion(choice: dict[str, Any] | None = None, **fields: Any) -> Raw:
+    """A chat completion with one choice, and what is given in the place of what is right."""
+    good = {"index": 0, "message": {"content": "a red cat"}, "finish_reason": "stop"}
+    return Raw(json.dumps({"choices": [good | (choice or {})], "usage": {}} | fields).encode())
+
+
+Trick = str | Status | Raw
+
+
+@dataclass
 class FakeEndpoint:
     """The server's manners, and what it has seen."""
 
@@ -60,8 +80,13 @@ class FakeEndpoint:
     is_sick: bool = False  # 500 to all that is asked
     is_hung: bool = False  # no answer to anything
     killer: str = ""  # a prompt with this text takes the server down for a moment
-    faults: deque[str | Status] = field(default_factory=deque)
-    faults_of: dict[str, str | Status] = field(default_factory=dict)
+    faults: deque[Trick] = field(default_factory=deque)
+    faults_of: dict[str, Trick] = field(default_factory=dict)
+    listing: Trick | None = None  # in the place of the list of models
+    test_fault: Trick | None = None  # of the test image
+    refuses: dict[str, str] = field(default_factory=dict)  # parameters, with its words
+    refuses_seeds_from: int = 2**64
+    ignores_seeds: bool = False
 
     port: int = 0
     bodies: list[dict[str, Any]] = field(default_factory=list)  # of captions asked for
@@ -102,8 +127,10 @@ class FakeEndpoint:
         await asyncio.sleep(seconds)
         await self.open()
 
-    async def _models(self, request: web.Request) -> web.Response:
+    async def _models(self, request: web.Request) -> web.StreamResponse:
         self.listings += 1
+        if self.listing is not None:
+            return await _misbehave(request, self.listing)
         if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
             return _error(Status(401, "Unauthorized"))
         served = [{"id": name, "object": "model"} for name in self.models_served]
@@ -129,7 +156,7 @@ class FakeEndpoint:
         prompt = body["messages"][0]["content"][1]["text"]
         if prompt == TEST_PROMPT:
             self.checks += 1
-            fault = None
+            fault = self.test_fault
         else:
             self.bodies.append(body)
             fault = self._fault(prompt)
@@ -145,13 +172,18 @@ class FakeEndpoint:
             return await _misbehave(request, fault)
         return web.json_response(self._completion(body, prompt))
 
-    def _fault(self, prompt: str) -> str | Status | None:
+    def _fault(self, prompt: str) -> Trick | None:
         for text, fault in self.faults_of.items():
             if text in prompt:
                 return fault
         return self.faults.popleft() if self.faults else None
 
     def _refusal(self, body: dict[str, Any], prompt: str) -> Status | None:
+        for name, words in self.refuses.items():
+            if name in body:
+                return Status(400, words)
+        if body.get("seed", 0) >= self.refuses_seeds_from:
+            return Status(400, "Invalid value at 'generation_config.seed' (TYPE_INT32)")
         if self.refuses_images:
             return Status(400, "this model takes no images")
         if self.rejects_logprobs and "logprobs" in body:
@@ -166,7 +198,8 @@ class FakeEndpoint:
         n = 1 if self.ignores_n else body.get("n", 1)
         uri = body["messages"][0]["content"][0]["image_url"]["url"]
         image = base64.b64decode(uri.partition(",")[2])
-        texts = [caption(image, prompt, body["seed"] + i) for i in range(n)]
+        seeds = [0 if self.ignores_seeds else body.get("seed", 0) + i for i in range(n)]
+        texts = [caption(image, prompt, seed) for seed in seeds]
         choices = [_choice(i, text, "logprobs" in body) for i, text in enumerate(texts)]
         tokens = sum(len(text.split()) for text in texts)
         usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": tokens}
@@ -188,7 +221,18 @@ def _choice(index: int, text: str, has_logprobs: bool) -> dict[str, Any]:
     }
 
 
-async def _misbehave(request: web.Request, fault: str | Status) -> web.StreamResponse:
+async def _send(request: web.Request, raw: Raw) -> web.StreamResponse:
+    headers = {"Content-Type": "application/json"} | raw.headers
+    response = web.StreamResponse(status=raw.status, headers=headers)
+    await response.prepare(request)
+    for _ in itertools.count() if raw.times is None else range(raw.times):
+        await response.write(raw.body)
+    return response
+
+
+async def _misbehave(request: web.Request, fault: Trick) -> web.StreamResponse:
+    if isinstance(fault, Raw):
+        return await _send(request, fault)
     if isinstance(fault, Status):
         return _error(fault)
     if fault == Fault.HANG:

@@ -15,7 +15,9 @@ Scenario = Callable[[OpenAIEngine, FakeEndpoint], Awaitable[None]]
 
 
 def config(endpoint: FakeEndpoint, **settings: Any) -> EngineConfig:
-    defaults: dict[str, Any] = {"url": endpoint.url, "model": MODEL, "timeout_s": 10.0}
+    defaults: dict[str, Any] = {"url": endpoint.url, "model": MODEL, "timeout_s": 10.0} | {
+        "boot_timeout_s": 0.5
+    }
     return EngineConfig(kind="openai", **(defaults | settings))
 
 

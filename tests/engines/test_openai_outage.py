@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from recaption.config import EngineConfig
-from recaption.engines import openai
 from recaption.engines.base import EngineBootError, boot_engine
 from recaption.engines.driver import EngineDriver
 from recaption.parts import Answer
@@ -20,10 +19,7 @@ from tests.engines.fake_endpoint import MODEL, FakeEndpoint, Fault, Status, capt
 
 JOBS = 120
 
-
-@pytest.fixture(autouse=True)
-def _patient(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai, "_BOOT_S", 3.0)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 async def answer_jobs(driver: EngineDriver, prompts: dict[int, str] | None = None) -> list[Answer]:
@@ -42,6 +38,7 @@ async def driving(
         timeout_s=timeout_s,
         concurrency=concurrency,
         boot_attempts=boot_attempts,
+        boot_timeout_s=3.0,
     )
     driver = EngineDriver(config, lambda: boot_engine(config, SAMPLING))
     try:
@@ -65,14 +62,19 @@ Disturb = Callable[[FakeEndpoint], Awaitable[Any]]
 
 
 def run(
-    disturb: Disturb, *, timeout_s: float, prompts: dict[int, str] | None = None, **manners: Any
+    disturb: Disturb,
+    *,
+    timeout_s: float,
+    boot_attempts: int = 3,
+    prompts: dict[int, str] | None = None,
+    **manners: Any,
 ) -> tuple[list[Answer], EngineDriver, FakeEndpoint]:
     """Disturb the endpoint while jobs are answered."""
 
     async def go() -> tuple[list[Answer], EngineDriver, FakeEndpoint]:
         async with (
             serving(**({"delay_s": 0.02} | manners)) as endpoint,
-            driving(endpoint, timeout_s=timeout_s) as driver,
+            driving(endpoint, timeout_s=timeout_s, boot_attempts=boot_attempts) as driver,
         ):
             work = asyncio.ensure_future(answer_jobs(driver, prompts))
             while len(endpoint.bodies) < 20:
@@ -183,10 +185,10 @@ def test_a_request_that_kills_the_server_is_found() -> None:
     assert driver.counters.deaths == 4 and asked == 8
 
 
-def test_a_server_that_never_comes_back_ends_in_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai, "_BOOT_S", 0.3)
-    with pytest.raises(EngineBootError, match=r"http://127.0.0.1:\d+/v1: no server for 0.3 s"):
-        run(lambda e: e.shut(), timeout_s=1.0)
+def test_a_server_that_never_comes_back_ends_in_its_name() -> None:
+    words = r"http://127.0.0.1:\d+/v1: no server for engine.boot_timeout_s=3 s"
+    with pytest.raises(EngineBootError, match=words):
+        run(lambda e: e.shut(), timeout_s=1.0, boot_attempts=1)
 
 
 def test_a_server_that_comes_back_with_another_model_ends_in_its_name() -> None:
