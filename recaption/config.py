@@ -6,9 +6,11 @@ valid choice. How it is read from a file: `recipe_file.py`.
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -20,10 +22,29 @@ from pydantic import (
 from recaption.config_errors import nearest as nearest
 from recaption.config_urls import check_base_url
 from recaption.sample import Reason
+from recaption.storage.spelling import one_spelling
+
+STORED = {"stored": True}
+"""Validation context of a recipe that was resolved when it was stored: a $ in it is a $."""
 
 
 class RecipeError(ValueError):
     """The recipe is wrong; the message says where and what to do."""
+
+
+def _spelt(place: str, info: ValidationInfo) -> str:
+    return one_spelling(place, variables=not (info.context or {}).get("stored"))
+
+
+def _spelt_if_path(model: str, info: ValidationInfo) -> str:
+    is_path = model.startswith(("/", ".", "~", "$", "file:")) or os.path.exists(model)  # noqa: PTH110 (says no to any text)
+    return _spelt(model, info) if is_path or model.count("/") > 1 else model
+
+
+PlacePath = Annotated[str, AfterValidator(_spelt)]
+"""A path, url, or pattern of them in its one spelling: absolute, the same in any worker."""
+ModelName = Annotated[str, AfterValidator(_spelt_if_path)]
+"""A model by its name on a hub, or by a path in its one spelling."""
 
 
 class Section(BaseModel):
@@ -45,7 +66,7 @@ class Section(BaseModel):
 class SourceConfig(Section):
     """Where the images are and how their shards are laid out."""
 
-    path: str | list[str] = Field(
+    path: PlacePath | list[PlacePath] = Field(
         description="path, URL, glob, brace range {00000..00999}, or a .txt file that lists them"
     )
     kind: Literal["auto", "webdataset", "parquet", "zip", "folder"] = "auto"
@@ -61,14 +82,14 @@ class SourceConfig(Section):
         "plantnet",
         "web",
     ] = Field(default="generic", description="what the shards are, so what their hints mean")
-    tables: dict[str, str] = Field(
+    tables: dict[str, PlacePath] = Field(
         default_factory=dict, description="the adapter's own tables: name to path or URL"
     )
     min_label_score: float = Field(
         default=0.7, ge=0, le=1, description="labels given by a machine below it are left out"
     )
     dataset: str = Field(default="", description="name of the data set; default: its root's name")
-    root: str = Field(
+    root: PlacePath = Field(
         default="", description="shard names are paths below it; default: the fixed part of path"
     )
     follow_links: bool = Field(
@@ -115,7 +136,7 @@ class CaptionConfig(Section):
         description="what the images are of, where templates tell it apart: species, scene, street,"
         " blurred",
     )
-    templates: str = Field(
+    templates: PlacePath = Field(
         default="",
         description="folder of STYLE.j2 or STYLE.SUBJECT.j2 files that add to or replace the"
         " built-in ones",
@@ -135,7 +156,7 @@ class AttributesConfig(Section):
     Off where `model` is empty.
     """
 
-    model: str = Field(default="", description="CLIP or SigLIP of transformers, name or path")
+    model: ModelName = Field(default="", description="CLIP or SigLIP of transformers, name or path")
     revision: str = Field(default="", description="branch, tag or commit of the model")
     descriptions: list[str] = Field(default=[], description="what may occur in the data set")
     template: str = Field(default="a photo of {}", description="what a description is put into")
@@ -195,6 +216,11 @@ class EngineConfig(Section):
         " images",
     )
 
+    @field_validator("model")
+    @classmethod
+    def _absolute(cls, model: str, info: ValidationInfo) -> str:
+        return _spelt_if_path(model, info) if info.data.get("kind") == "vllm" else model
+
     @field_validator("replicas")
     @classmethod
     def _positive(cls, replicas: int | str) -> int | str:
@@ -241,7 +267,7 @@ class SamplingConfig(Section):
 class ClipConfig(Section):
     """The gate of image-text similarity. Off where `model` is empty."""
 
-    model: str = Field(default="", description="CLIP or SigLIP of transformers, name or path")
+    model: ModelName = Field(default="", description="CLIP or SigLIP of transformers, name or path")
     revision: str = Field(default="", description="branch, tag or commit of the model")
     least: float = Field(
         default=0.2,
@@ -297,7 +323,7 @@ class SafeguardsConfig(Section):
 class CorpusConfig(Section):
     """Where the captions go."""
 
-    path: str = Field(min_length=1, description="folder or s3:// URL of the caption corpus")
+    path: PlacePath = Field(min_length=1, description="folder or s3:// URL of the caption corpus")
     on_change: Literal["error", "new"] = Field(
         default="error",
         description="a corpus made by another recipe: stop, or add a version beside the old",

@@ -2,76 +2,174 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from recaption.config import Recipe, RecipeError, nearest
+from recaption.config import STORED, Recipe, RecipeError, nearest
 from recaption.config_errors import explain
+from recaption.recipe_yaml import RecipeYamlError, field_of, read_value, read_yaml, write_yaml
+
+_LARGEST = 4 * 2**20  # bytes
+_SHOWN = 200  # characters of an override
+_SHELL = (
+    "where the shell made several words of one (it does with *, ? or {a,b} in it, and at a space),"
+    " put quotes around it"
+)
+
+_KINDS = {
+    "caption": ({"source", "engine", "corpus"}, "caption recipe", "recaption caption RECIPE"),
+    "train": ({"data", "images", "out", "model"}, "training recipe", "python -m train RECIPE"),
+    "compare": ({"base", "arms", "metric"}, "comparison", "python -m train compare FILE"),
+}
+"""By name: keys that tell the kind of a recipe, what it is called, and the command it is for."""
 
 
 def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """Read a YAML recipe, apply `key=value` overrides, check it. Raises RecipeError."""
     file = Path(path)
     try:
-        text = file.read_bytes()
+        text = read_recipe_file(file)
     except OSError as e:
         raise RecipeError(_missing_recipe(file, e)) from e
-    return parse_recipe(apply_overrides(parse_yaml(text, str(file)), overrides), name=str(file))
+    data = parse_yaml(text, str(file))
+    check_kind(data, "caption", str(file))
+    return parse_recipe(apply_overrides(data, overrides), name=str(file))
 
 
-def parse_yaml(text: bytes, name: str) -> dict[str, Any]:
-    """Read the sections of a recipe, unchecked; `name` is the file's. Raises RecipeError."""
+def read_recipe_file(file: Path) -> bytes:
+    """Read a recipe, if it may be one by its size. Raises OSError or RecipeError."""
+    with file.open("rb") as f:
+        text = f.read(_LARGEST + 1)
+    if len(text) > _LARGEST:
+        raise RecipeError(f"{file}: larger than {_LARGEST >> 20} MiB: not a recipe")
+    return text
+
+
+def parse_yaml(text: bytes, name: str, model: type[BaseModel] = Recipe) -> dict[str, Any]:
+    """Read the sections of a recipe of this kind, unchecked; `name` is the file's.
+
+    Raises RecipeError.
+    """
+    is_utf16 = text[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     try:
-        data = yaml.safe_load(text.decode("utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise RecipeError(f"{name}: not a YAML file: {_why(e)}") from e
+        data = read_yaml(text.decode("utf-16" if is_utf16 else "utf-8-sig"), model)
+    except RecipeYamlError as e:
+        is_wrong = " is given twice" in str(e)
+        raise RecipeError(f"{name}: {'' if is_wrong else 'not a YAML file: '}{e}") from e
+    except UnicodeDecodeError as e:
+        raise RecipeError(f"{name}: not a YAML file: {e}") from e
     if data is not None and not isinstance(data, dict):
         raise RecipeError(f"{name}: expected `section: ...` lines, got a {type(data).__name__}")
     return data or {}
 
 
-def parse_recipe(data: Mapping[str, Any], name: str = "recipe") -> Recipe:
-    """Check a recipe given as nested dicts. Raises RecipeError that names every wrong key."""
+def check_kind(data: Mapping[str, Any], wanted: str, name: str) -> None:
+    """Raise RecipeError where a recipe is of another kind: caption, train or compare."""
+    told = {kind: len(keys & data.keys()) for kind, (keys, _, _) in _KINDS.items()}
+    best = max(told, key=lambda kind: told[kind])
+    if told[wanted] == 0 and told[best] > 1:
+        _, what, command = _KINDS[best]
+        raise RecipeError(
+            f"{name}: a {what}, expected a {_KINDS[wanted][1]}; it is for `{command}`"
+        )
+
+
+def parse_recipe(data: Mapping[str, Any], name: str = "recipe", is_stored: bool = False) -> Recipe:
+    """Check a recipe given as nested dicts. Raises RecipeError that names every wrong key.
+
+    `is_stored`: it was resolved when it was written, so that no variable is looked up again.
+    """
     try:
-        return Recipe.model_validate(data)
+        return Recipe.model_validate(data, context=STORED if is_stored else None)
     except ValidationError as e:
         raise RecipeError(f"{name}: " + "; ".join(explain(e, Recipe))) from e
 
 
-def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Return `data` with each `a.b=value` set; values are read as YAML."""
+def apply_overrides(
+    data: Mapping[str, Any], overrides: Iterable[str], model: type[BaseModel] = Recipe
+) -> dict[str, Any]:
+    """Return `data` with each `a.b=value` set, read by the type that `model` gives the key.
+
+    Text is taken as it stands, lists and sections are YAML. Raises RecipeError, also for a key
+    that is given twice.
+    """
+    given = [(override, *_split(override)) for override in overrides]
+    _check_given_once([(key, raw) for _, key, raw in given])
     result: dict[str, Any] = _plain(data)
-    for override in overrides:
-        key, equals, raw = override.partition("=")
+    for override, key, raw in given:
         *parents, last = key.split(".")
-        if not equals or not all((*parents, last)):
-            raise RecipeError(f"override {override!r}: expected key=value, such as seed=1")
-        try:
-            value = yaml.safe_load(raw)
-        except yaml.YAMLError as e:
-            raise RecipeError(f"override {override!r}: not YAML: {_why(e)}") from e
-        node = result
+        node, kind = result, model
         for parent in parents:
             if node.get(parent) is None:
                 node[parent] = {}
-            node = node[parent]
+            node, kind = node[parent], field_of(kind, parent)
             if not isinstance(node, dict):
-                raise RecipeError(f"override {override!r}: {parent} is a value, not a section")
-        node[last] = "" if value is None and raw == "" else _plain(value)
+                raise RecipeError(f"override {_cut(override)}: {parent} is a value, not a section")
+        try:
+            node[last] = read_value(raw, field_of(kind, last))
+        except RecipeYamlError as e:
+            raise RecipeError(f"override {_cut(override)}: not YAML: {e}") from e
     return result
 
 
-def to_yaml(recipe: Recipe) -> str:
+def in_layers(*layers: Iterable[str]) -> list[str]:
+    """Return overrides of which a later layer's take the place of an earlier one's.
+
+    Raises RecipeError for a key that one layer gives twice.
+    """
+    found: dict[str, str] = {}
+    for layer in layers:
+        given = [(override, *_split(override)) for override in layer]
+        _check_given_once([(key, raw) for _, key, raw in given])
+        for override, key, _ in given:
+            found.pop(key, None)  # behind what it may be a part of
+            found[key] = override
+    return list(found.values())
+
+
+def to_yaml(recipe: BaseModel) -> str:
     """Write the resolved recipe, all defaults filled in."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return write_yaml(recipe.model_dump(mode="json"))
+
+
+def _split(override: str) -> tuple[str, str]:
+    """Split an override into key and value."""
+    key, equals, raw = override.partition("=")
+    if not equals or not all(key.split(".")):
+        hint = f"; {_SHELL}" if override and not equals else ""
+        raise RecipeError(f"override {_cut(override)}: expected key=value, such as seed=1{hint}")
+    return key, raw
+
+
+def _check_given_once(given: list[tuple[str, str]]) -> None:
+    first: dict[str, str] = {}
+    for key, raw in given:
+        inner = next((one for one in first if one.startswith(f"{key}.")), None)
+        if inner is not None:
+            raise RecipeError(
+                f"{key} is given behind {inner}, which it would undo; turn them round"
+            )
+        if key in first:
+            values = [value for one, value in given if one == key]
+            raise RecipeError(
+                f"{key} is given {'twice' if len(values) == 2 else f'{len(values):,} times'}, first"
+                f" as {_cut(values[0])}, last as {_cut(values[-1])}: give it once; {_SHELL}, as in"
+                f" '{key}=...'"
+            )
+        first[key] = raw
+
+
+def _cut(text: str) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
 
 
 def _plain(value: Any) -> Any:
-    """Return a copy with keys as text, and as text too what YAML makes a date."""
+    """Return a copy with keys as text, and as text too what is of no type of JSON."""
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list):
@@ -79,19 +177,13 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-def _why(error: Exception) -> str:
-    """Say in one line what YAML dislikes, and where."""
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    return " ".join(problem.split()) + (f" in line {mark.line + 1}" if mark else "")
-
-
 def _missing_recipe(file: Path, error: OSError) -> str:
     known = sorted(str(p) for p in Path("configs/caption").glob("*.yaml"))
     beside = [str(file.parent / p.name) for p in _entries(file.parent)]
     hint = f"; recipes here: {', '.join(known)}" if known else ""
     what = (error.strerror or str(error)).lower()
-    return f"recipe {file}: {what}{nearest(str(file), known + beside)}{hint}"
+    first = "; the recipe's file comes first, then key=value" if "=" in str(file) else ""
+    return f"recipe {file}: {what}{first}{nearest(str(file), known + beside)}{hint}"
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from PIL import Image
 import recaption.prepare
 from recaption.job import Job
 from recaption.parts import PreparedPart
+from recaption.recipe_file import in_layers
 from recaption.sample import Hints, Part, Reason, Stage
 from tests.corpora import jpeg, write_tar
 from tests.corpus.build import open_only, write_photos
@@ -20,7 +21,8 @@ from tests.decode.pictures import encode
 
 def job_of(tmp_path: Path, *overrides: str) -> Job:
     write_photos(tmp_path / "photos", shards=1, images=7)
-    return open_only(tmp_path / "corpus", tmp_path / "photos", "source.part_samples=3", *overrides)
+    given = in_layers(["source.part_samples=3"], overrides)
+    return open_only(tmp_path / "corpus", tmp_path / "photos", *given)
 
 
 def parts(

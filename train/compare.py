@@ -31,9 +31,9 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from recaption import storage
-from recaption.config import RecipeError, Section
+from recaption.config import PlacePath, RecipeError, Section
 from recaption.config_errors import explain
-from recaption.recipe_file import parse_yaml
+from recaption.recipe_file import check_kind, in_layers, parse_yaml, read_recipe_file
 from train.compare_pictures import Result, draw_results, draw_samples
 from train.config import TrainRecipe, load_train_recipe
 from train.errors import TrainingError
@@ -50,8 +50,8 @@ _T975 = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8
 class Comparison(Section):
     """What is compared."""
 
-    base: str = Field(min_length=1, description="the recipe that all cells share")
-    out: str = Field(min_length=1, description="folder of the cells, the table and the plot")
+    base: PlacePath = Field(min_length=1, description="the recipe that all cells share")
+    out: PlacePath = Field(min_length=1, description="folder of the cells, the table and the plot")
     seeds: list[int] = Field(min_length=1)
     metric: str = Field(min_length=1, description="the value that the plot shows, as logged")
     arms: dict[str, list[str]] = Field(min_length=1, description="name: its key=value changes")
@@ -74,7 +74,9 @@ def load_comparison(path: str, overrides: Sequence[str] = ()) -> tuple[Compariso
     `overrides` change every cell.
     """
     try:
-        found = Comparison.model_validate(parse_yaml(Path(path).read_bytes(), path))
+        read = parse_yaml(read_recipe_file(Path(path)), path, Comparison)
+        check_kind(read, "compare", path)
+        found = Comparison.model_validate(read)
     except OSError as e:
         raise RecipeError(f"comparison {path}: {(e.strerror or str(e)).lower()}") from e
     except ValidationError as e:
@@ -83,7 +85,7 @@ def load_comparison(path: str, overrides: Sequence[str] = ()) -> tuple[Compariso
     for seed in found.seeds:
         for arm, changes in found.arms.items():
             out = folder_of(found, arm, seed)
-            all_changes = (*changes, *overrides, f"seed={seed}", f"out={out}")
+            all_changes = tuple(in_layers(changes, overrides, [f"seed={seed}", f"out={out}"]))
             recipe = load_train_recipe(found.base, all_changes)
             cells.append(Cell(arm, seed, found.metric, all_changes, recipe))
     return found, cells

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from recaption.config import RecipeError, Section
+from recaption.config import PlacePath, RecipeError, Section
 from recaption.config_errors import explain
-from recaption.recipe_file import apply_overrides, parse_yaml
+from recaption.recipe_file import apply_overrides, check_kind, parse_yaml, read_recipe_file
 from train.crops import CropConfig
 from train.families.flow.config import FlowConfig
 from train.rotation import RotationConfig
@@ -23,10 +23,12 @@ from train.rotation import RotationConfig
 class DataConfig(Section):
     """Images and captions, and the order they come in."""
 
-    corpus: str = Field(default="", description="caption corpus: a folder or an s3:// URL")
+    corpus: PlacePath = Field(default="", description="caption corpus: a folder or an s3:// URL")
     version: str = Field(default="", description="fingerprint, or its start: needed if it has two")
-    images: str = Field(default="", description="where the shards are now; default: as captioned")
-    export: str = Field(
+    images: PlacePath = Field(
+        default="", description="where the shards are now; default: as captioned"
+    )
+    export: PlacePath = Field(
         default="", description="instead of a corpus: a WebDataset made by `recaption export`"
     )
     styles: list[str] = Field(default=[], description="captions to train on; default: all styles")
@@ -190,7 +192,7 @@ class EvaluateConfig(Section):
 class TrainRecipe(Section):
     """A whole training run."""
 
-    out: str = Field(min_length=1, description="folder or s3:// URL of the run")
+    out: PlacePath = Field(min_length=1, description="folder or s3:// URL of the run")
     images: int = Field(ge=1, description="images to see, in all")
     seed: int = 0
     data: DataConfig
@@ -226,12 +228,14 @@ def load_train_recipe(path: str | Path, overrides: Iterable[str] = ()) -> TrainR
     """Read a YAML recipe, apply `key=value` overrides, check it. Raises RecipeError."""
     file = Path(path)
     try:
-        text = file.read_bytes()
+        text = read_recipe_file(file)
     except OSError as e:
         known = ", ".join(sorted(str(p) for p in Path("configs/train").glob("*.yaml")))
         what = (e.strerror or str(e)).lower()
         raise RecipeError(f"recipe {file}: {what}; recipes here: {known or 'none'}") from e
-    data = apply_overrides(parse_yaml(text, str(file)), overrides)
+    read = parse_yaml(text, str(file), TrainRecipe)
+    check_kind(read, "train", str(file))
+    data = apply_overrides(read, overrides, TrainRecipe)
     try:
         return TrainRecipe.model_validate(data)
     except ValidationError as e:

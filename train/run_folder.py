@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from recaption import storage
-from recaption.config import RecipeError
+from recaption.config import STORED, RecipeError
 from recaption.config_errors import explain
 from recaption.recipe_file import parse_yaml
+from recaption.recipe_yaml import write_yaml
 from recaption.storage import StorageError
 from train.checkpoints import Checkpoints, Record, is_missing
 from train.config import TrainRecipe
@@ -56,7 +56,7 @@ def open_run(recipe: TrainRecipe) -> Record | None:
 def read_saved_recipe(saved: Any, name: str) -> TrainRecipe:
     """Check a recipe that an earlier run wrote. Raises RecipeError where it is of no use now."""
     try:
-        return TrainRecipe.model_validate(saved)
+        return TrainRecipe.model_validate(saved, context=STORED)
     except ValidationError as e:
         lines = "; ".join(explain(e, TrainRecipe))
         raise RecipeError(f"{name}: this version cannot read its recipe: {lines}") from e
@@ -64,7 +64,7 @@ def read_saved_recipe(saved: Any, name: str) -> TrainRecipe:
 
 def to_yaml(recipe: TrainRecipe) -> str:
     """Write a recipe, all defaults filled in."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return write_yaml(recipe.model_dump(mode="json"))
 
 
 def differences(before: TrainRecipe, now: TrainRecipe) -> list[str]:
@@ -94,7 +94,7 @@ def _read(url: str) -> TrainRecipe | None:
         if is_missing(e):
             return None
         raise
-    return read_saved_recipe(parse_yaml(text, url), url)
+    return read_saved_recipe(parse_yaml(text, url, TrainRecipe), url)
 
 
 def _flat(data: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

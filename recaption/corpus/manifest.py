@@ -77,7 +77,7 @@ def recipe_url(corpus: str, fingerprint: str) -> str:
 def read_recipe(corpus: str, fingerprint: str) -> Recipe:
     """Read the recipe that made a version."""
     url = recipe_url(corpus, fingerprint)
-    return parse_recipe(parse_yaml(storage.read_bytes(url), url), name=url)
+    return parse_recipe(parse_yaml(storage.read_bytes(url), url), url, is_stored=True)
 
 
 def pick_version(corpus: str, fingerprint: str = "") -> str:

@@ -11,13 +11,12 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import yaml
-
 from recaption import storage
-from recaption.config import Recipe, RecipeError
+from recaption.config import Recipe
 from recaption.corpus.manifest import list_versions, read_manifest, recipe_url
 from recaption.corpus.reader import CorpusReader
-from recaption.recipe_file import parse_recipe
+from recaption.recipe_file import parse_recipe, parse_yaml
+from recaption.recipe_yaml import write_yaml
 from recaption.report.cards import Card, Reject
 from recaption.report.census import Census, take_census
 from recaption.report.examples import RejectKind, look_into_captions, look_into_rejects
@@ -112,13 +111,11 @@ def _wanted(found: Findings) -> Iterator[Wanted]:
 def _read_recipe(corpus: str, fingerprint: str) -> tuple[str, Recipe | None]:
     """Return a version's recipe as text without secrets; parsed too, where this program can."""
     url = recipe_url(corpus, fingerprint)
-    text = storage.read_bytes(url).decode("utf-8", "replace")
+    text = storage.read_bytes(url)
     try:
-        data = yaml.safe_load(text)
-        printed = yaml.safe_dump(
-            settings_without_secrets(data), sort_keys=False, allow_unicode=True
-        )
-        return printed, parse_recipe(data, name=url)
-    except (yaml.YAMLError, RecipeError, ValueError) as error:
+        data = parse_yaml(text, url)
+        printed = write_yaml(settings_without_secrets(data))
+        return printed, parse_recipe(data, url, is_stored=True)
+    except ValueError as error:
         log.warning("the report shows no images: %s", error)
         return f"# cannot be read by this program: {error}", None

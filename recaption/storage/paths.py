@@ -14,6 +14,7 @@ _NAME = r"[A-Za-z][A-Za-z0-9+.-]*"
 _CHAINED = re.compile(f"(?:::{_NAME})+://")  # fsspec's way to name one url inside another
 _SCHEME = re.compile(f"^({_NAME})(?:://|{_CHAINED.pattern})")
 _WILDCARD = re.compile(r"[*?[]")
+_FILE = re.compile(r"(?:file|local):(?:///*(?=/)|//localhost(?=/)|//|(?=/))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ def is_chained(url: str) -> bool:
 
 
 def local_path(url: str) -> str:
-    """Return the file system path of a local path or file:// url; a leading ~ is expanded."""
-    found = _SCHEME.match(url)
+    """Return the file system path of a local path or file: url; a leading ~ is expanded."""
+    found = _FILE.match(url)
     return url[found.end() :] if found else os.path.expanduser(url)  # noqa: PTH111
 
 

@@ -74,7 +74,7 @@ def make_recipe(tmp_path: Path, *overrides: str) -> TrainRecipe:
         },
         "crops": {"per_image": 2, "least_area": 0.3},
     }
-    return TrainRecipe.model_validate(apply_overrides(base, overrides))
+    return TrainRecipe.model_validate(apply_overrides(base, overrides, TrainRecipe))
 
 
 def caption_crops(job: Job, recipe: TrainRecipe, steps: int) -> int:
