@@ -12,6 +12,7 @@ from rich.text import Text
 from recaption.config import Recipe, RecipeError
 from recaption.recipe_file import load_recipe, to_yaml
 from recaption.shapeworld import cli as shapeworld
+from recaption.storage.shown import fit_to_print
 
 if TYPE_CHECKING:
     from recaption.summary import Summary
@@ -62,7 +63,7 @@ def is_users_mistake(error: BaseException) -> bool:
 
 
 def _fail(message: str, code: int) -> None:
-    line = Text.assemble(("error:", "red"), " ", " ".join(message.split()))
+    line = Text.assemble(("error:", "red"), " ", fit_to_print(" ".join(message.split())))
     Console(stderr=True, highlight=False).print(line, soft_wrap=True)
     sys.exit(code)
 
@@ -224,4 +225,4 @@ def _warn_of_other_runs(corpus: str) -> None:
 
 def _print(lines: list[str]) -> None:
     for line in lines:
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(fit_to_print(line), soft_wrap=True, markup=False)

@@ -21,6 +21,8 @@ from recaption.prepare import Preparer
 from recaption.prompts import load_prompts
 from recaption.sample import Shard
 from recaption.sources import list_shards, source_root
+from recaption.storage.shown import location_of, text_without_secrets
+from recaption.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,13 @@ def _check_similarity(section: str, model: str, revision: str) -> None:
 def list_source(source: SourceConfig) -> tuple[str, list[Shard]]:
     """Return a source's root and its shards. Raises RecipeError or StorageError."""
     try:
-        return source_root(source), list_shards(source)
+        return location_of(source_root(source)), list_shards(source)
     except storage.StorageError:
         raise
     except OSError as e:
         raise storage.explain(e, str(e.filename or source.path), "list") from e
     except ValueError as e:
-        raise RecipeError(str(e)) from e
+        raise RecipeError(text_without_secrets(printable(str(e)))) from e
 
 
 def open_job(recipe: Recipe) -> Job:

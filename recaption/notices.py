@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from recaption.storage.shown import text_without_secrets
 from recaption.text import printable
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def note(kind: str, example: str = "", count: int = 1) -> None:
     `kind` is a constant, such as "rows of a table that name no image"; `example` says which and
     where. May be called from any thread.
     """
-    example = printable(example)[:_MOST_CHARS]
+    example = text_without_secrets(printable(example))[:_MOST_CHARS]
     log.info("%s: %s", kind, example)
     _of_this_process.add([Notice(kind, count, example)])
 

@@ -21,6 +21,7 @@ from recaption.coordinator import Snapshot
 from recaption.job import Job
 from recaption.notices import describe_notices
 from recaption.status import LIVE
+from recaption.storage.shown import fit_to_print
 from recaption.summary import Tally
 
 _WINDOW_S = 60.0
@@ -74,7 +75,7 @@ class Progress:
     def _print_lines(self, watch: _Watch, stop: threading.Event) -> None:
         while not stop.wait(self._every_s):
             stamp = time.strftime("%H:%M:%S")
-            line = watch.line()
+            line = fit_to_print(watch.line())
             self._tell(watch.new_notices())
             self._console.print(f"{stamp}  {line}", highlight=False, soft_wrap=True, markup=False)
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from recaption.config import STORED, Recipe, RecipeError, nearest
 from recaption.config_errors import explain
 from recaption.recipe_yaml import RecipeYamlError, field_of, read_value, read_yaml, write_yaml
+from recaption.storage.shown import settings_without_secrets
 
 _LARGEST = 4 * 2**20  # bytes
 _SHOWN = 200  # characters of an override
@@ -132,8 +133,8 @@ def in_layers(*layers: Iterable[str]) -> list[str]:
 
 
 def to_yaml(recipe: BaseModel) -> str:
-    """Write the resolved recipe, all defaults filled in."""
-    return write_yaml(recipe.model_dump(mode="json"))
+    """Write the resolved recipe, all defaults filled in, without passwords, tokens, signatures."""
+    return write_yaml(settings_without_secrets(recipe.model_dump(mode="json")))
 
 
 def _split(override: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from recaption import storage
 from recaption.notices import Notice, describe_notices
+from recaption.storage.shown import fit_to_print, without_secrets
 from recaption.text import printable
 
 if TYPE_CHECKING:
@@ -178,7 +179,8 @@ def is_over_limit(read: int, captioned: int, rejected: int, limit: float) -> boo
 def write_summary(summary: Summary) -> str:
     """Write a summary into its corpus; return its URL."""
     url = storage.join(summary.corpus, "runs", f"{summary.run_id}.json")
-    storage.write_bytes(url, json.dumps(asdict(summary), indent=1).encode())
+    kept = asdict(summary) | {"corpus": without_secrets(summary.corpus)}
+    storage.write_bytes(url, json.dumps(kept, indent=1).encode())
     return url
 
 
@@ -196,7 +198,7 @@ def describe(summary: Summary) -> list[str]:
         + (f", {summary.engine_deaths} engines died" if summary.engine_deaths else "")
         + "".join(f", {n:,} {name}" for name, n in mended.items()),
         f"  rate      {summary.images_per_second:,.1f} images/s in steady state",
-        f"  corpus    {summary.corpus} (version {summary.fingerprint})",
+        f"  corpus    {without_secrets(summary.corpus)} (version {summary.fingerprint})",
     ]
     lines += [f"  NOTE      {line}" for line in describe_notices(summary.notices)]
     failed = summary.failed_parts.items()
@@ -210,7 +212,7 @@ def tell_end(summary: Summary, console: Console) -> None:
         lines.append("stopped; the same command continues where it ended")
     if summary.state == "rejected":
         lines.append(_too_many_rejects(summary))
-    console.print(*lines, sep="\n", soft_wrap=True, markup=False)
+    console.print(*map(fit_to_print, lines), sep="\n", soft_wrap=True, markup=False)
 
 
 def _too_many_rejects(summary: Summary) -> str:

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
+from recaption.storage.shown import fit_to_print
+
 if TYPE_CHECKING:
     from train.config import TrainRecipe
 
@@ -189,11 +191,12 @@ def _plan(recipe: TrainRecipe) -> str:
 
 
 def _print(text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False)
+    for line in text.splitlines():
+        console.print(fit_to_print(line), soft_wrap=True, markup=False)
 
 
 def _fail(message: str, code: int) -> None:
-    line = Text.assemble(("error:", "red"), " ", " ".join(message.split()))
+    line = Text.assemble(("error:", "red"), " ", fit_to_print(" ".join(message.split())))
     Console(stderr=True, highlight=False).print(line, soft_wrap=True)
     sys.exit(code)
 

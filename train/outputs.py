@@ -15,6 +15,7 @@ from train.logs import RunLog
 from train.pace import images_in_all
 from train.parallel import Team
 from train.progress import RateMeter, Report, Teller
+from train.run_folder import kept_recipe
 from train.state import TrainState
 
 if TYPE_CHECKING:
@@ -83,8 +84,7 @@ class RunOutputs:
         state = self._state.state_dict()
         if self._log is not None:
             self._log.save()
-            recipe = self._recipe.model_dump(mode="json")
-            self._checkpoints.save(state, self._measured, recipe)
+            self._checkpoints.save(state, self._measured, kept_recipe(self._recipe))
         self._measured = {}
         self._team.workers.wait()
 

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from recaption.storage.shown import fit_to_print
+
 _EVERY_S = 10.0
 
 
@@ -100,14 +102,14 @@ def _show_live(console: Console, poll: Poll, stop: threading.Event, every_s: flo
             for note in notes:
                 print_line(console, note)
             if report is not None:
-                live.update(Text(report.line()))
+                live.update(Text(fit_to_print(report.line())))
             if is_last:
                 return
 
 
 def print_line(console: Console, line: str) -> None:
     """Print a line as it is, however long."""
-    console.print(line, soft_wrap=True, markup=False, highlight=False)
+    console.print(fit_to_print(line), soft_wrap=True, markup=False, highlight=False)
 
 
 def clock(seconds: float) -> str:

@@ -13,6 +13,7 @@ from recaption.config_errors import explain
 from recaption.recipe_file import parse_yaml
 from recaption.recipe_yaml import write_yaml
 from recaption.storage import StorageError
+from recaption.storage.shown import settings_without_secrets
 from train.checkpoints import Checkpoints, Record, is_missing
 from train.config import TrainRecipe
 
@@ -63,13 +64,19 @@ def read_saved_recipe(saved: Any, name: str) -> TrainRecipe:
 
 
 def to_yaml(recipe: TrainRecipe) -> str:
-    """Write a recipe, all defaults filled in."""
-    return write_yaml(recipe.model_dump(mode="json"))
+    """Write a recipe, all defaults filled in, without passwords, tokens and signatures."""
+    return write_yaml(kept_recipe(recipe))
+
+
+def kept_recipe(recipe: TrainRecipe) -> dict[str, Any]:
+    """Return a recipe as it is kept beside what it made."""
+    kept: dict[str, Any] = settings_without_secrets(recipe.model_dump(mode="json"))
+    return kept
 
 
 def differences(before: TrainRecipe, now: TrainRecipe) -> list[str]:
     """Return a text per decisive key that differs; more images are no difference."""
-    old, new = (dict(_flat(r.model_dump(mode="json"))) for r in (before, now))
+    old, new = (dict(_flat(kept_recipe(r))) for r in (before, now))
     found = []
     for key in sorted(old.keys() | new.keys()):
         grows = key == "images" and new[key] >= old[key]

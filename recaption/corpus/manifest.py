@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from recaption import storage
 from recaption.config import Recipe, RecipeError, nearest
 from recaption.recipe_file import parse_recipe, parse_yaml, to_yaml
+from recaption.storage.shown import location_of
 
 FORMAT = 1
 
@@ -112,7 +113,7 @@ def _check(corpus: str, found: Manifest, wanted: Manifest) -> None:
             f"{corpus}: holds data set {found.dataset!r}, the recipe reads {wanted.dataset!r};"
             f" set source.dataset={found.dataset} if it is the same, or another corpus.path"
         )
-    if found.root != wanted.root:
+    if location_of(found.root) != wanted.root:  # it had passwords in it once
         raise RecipeError(
             f"{corpus}: shard names are paths below {found.root}, this recipe's are below"
             f" {wanted.root}; set source.root to the folder that is the same in both (for data"

@@ -18,6 +18,7 @@ from recaption.sample import (
     Stage,
     Trust,
 )
+from recaption.storage.shown import text_without_secrets
 
 Row = dict[str, Any]
 """One row of a table, see `schema`."""
@@ -139,7 +140,7 @@ class PartRows:
             | {
                 "stage": rejection.stage.value,
                 "reason": rejection.reason.value,
-                "message": rejection.message,
+                "message": text_without_secrets(rejection.message),
                 "attempts": attempts,
             }
         )

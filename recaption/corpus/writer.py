@@ -18,6 +18,7 @@ from recaption.corpus.schema import CAPTIONS, REJECTS
 from recaption.corpus.tables import captioned_samples, standing_rejects
 from recaption.parts import HANDED_BACK, CaptionedPart, Receipt
 from recaption.storage import StorageError, Trouble
+from recaption.storage.shown import without_secrets
 
 __all__ = ["Provenance", "commit_part"]
 
@@ -62,7 +63,7 @@ def _commit(part: CaptionedPart, made_by: Provenance) -> Receipt:
         fingerprint=made_by.fingerprint,
         committed_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(part.seconds, 3),
-        shard_url=part.shard.url,
+        shard_url=without_secrets(part.shard.url),
         shard_size=part.shard.size,
         retry=part.retry,
         **rows.counts(),

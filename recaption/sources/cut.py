@@ -17,6 +17,7 @@ from recaption.sources.base import Samples, Wanted
 from recaption.sources.ids import SeenKeys, quote_key
 from recaption.sources.inside import check_shard
 from recaption.sources.zip import read_samples as read_zip
+from recaption.storage.shown import text_without_secrets
 from recaption.text import printable
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ def _explain(error: Exception, shard: Shard) -> str:
     if isinstance(error, OSError):  # a local disk's
         error = storage.explain(error, shard.url, "read")
     if isinstance(error, ValueError) and str(error):  # BrokenShard, StorageError
-        return printable(str(error))
+        return text_without_secrets(printable(str(error)))
     log.info("%s: reading failed", shard.name, exc_info=error)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return printable(f"{shard.name}: it cannot be read on ({what})")[:_LONGEST_FAULT]

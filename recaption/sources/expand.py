@@ -23,6 +23,7 @@ from recaption.sources.places import (
 )
 from recaption.sources.tar import TarReader, open_tar
 from recaption.sources.webdataset import split_name
+from recaption.storage.shown import naming_query, without_secrets
 
 
 def list_shards(source: SourceConfig) -> list[Shard]:
@@ -90,8 +91,8 @@ def source_root(source: SourceConfig) -> str:
 
 def _name(url: str, root: str) -> str:
     name = quote_shard(below(url, root)) or quote_shard(path_of(url).rstrip("/").rpartition("/")[2])
-    if is_web(url) and not shard_suffix(path_of(url)) and url != path_of(url):
-        name += quote_shard(url[len(path_of(url)) :])
+    if is_web(url) and not shard_suffix(path_of(url)):
+        name += quote_shard(naming_query(url))
     return name or "root"
 
 
@@ -101,6 +102,7 @@ def _check_unique(shards: list[Shard]) -> None:
         other = by_stem.setdefault(stem_of(shard.name), shard)
         if other is not shard:
             raise ValueError(
-                f"source.path: {other.url} and {shard.url} would give their samples the same ids;"
-                " leave one out, or set source.root to a folder above"
+                f"source.path: {without_secrets(other.url)} and {without_secrets(shard.url)} would"
+                " give their samples the same ids; leave one out, or set source.root to a folder"
+                " above"
             )

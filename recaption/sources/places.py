@@ -14,6 +14,7 @@ from recaption.config import SourceConfig, nearest
 from recaption.sources.braces import expand_braces
 from recaption.sources.ids import shard_suffix
 from recaption.storage.paths import local_path, scheme_of
+from recaption.storage.shown import location_of, without_secrets
 from recaption.text import decode_text
 
 _WILDCARD = re.compile(r"[*?[]")
@@ -44,7 +45,9 @@ def find_places(source: SourceConfig) -> list[Place]:
 
 def root_of(source: SourceConfig, places: list[Place]) -> str:
     """Return the folder or url below which the shards' names are paths."""
-    return absolute(source.root) if source.root else common_folder([p.top for p in places])
+    if source.root:
+        return location_of(absolute(source.root))
+    return common_folder([location_of(place.top) for place in places])
 
 
 def common_folder(folders: list[str]) -> str:
@@ -81,11 +84,11 @@ def is_folder(url: str) -> bool:
 
 def below(url: str, root: str) -> str:
     """Return the path of a url below the root, "" for the root. Raises ValueError elsewhere."""
-    path, top = path_of(url).rstrip("/"), root.rstrip("/")
+    path, top = location_of(path_of(url)).rstrip("/"), location_of(root).rstrip("/")
     if path == top:
         return ""
     if not path.startswith(f"{top}/"):
-        raise ValueError(f"{url} is not below source.root {root}")
+        raise ValueError(f"{without_secrets(url)} is not below source.root {root}")
     name = path[len(top) + 1 :].strip("/")
     return unquote(name) if is_web(url) else name
 

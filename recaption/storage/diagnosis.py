@@ -88,6 +88,7 @@ _BY_NAME: dict[str, Diagnosis] = {
         "the store's client does not accept the name",
         "Check bucket and key: a bucket has 3 to 63 letters, digits, dots and hyphens",
     ),
+    "BadUrlError": (Trouble.OTHER, "the url is malformed", "Correct it"),
     "InvalidURL": (Trouble.OTHER, "the url is malformed", "Correct it"),
     "SSLCertVerificationError": (
         Trouble.UNREACHABLE,

@@ -17,6 +17,10 @@ _WILDCARD = re.compile(r"[*?[]")
 _FILE = re.compile(r"(?:file|local):(?:///*(?=/)|//localhost(?=/)|//|(?=/))", re.IGNORECASE)
 
 
+class BadUrlError(OSError):
+    """A url cannot be meant; the message says what was expected, and not what was got."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileInfo:
     """One file as listed.
@@ -53,10 +57,14 @@ def local_path(url: str) -> str:
 
 
 def split_bucket(url: str) -> tuple[str, str]:
-    """Split s3://bucket/key into bucket and key."""
+    """Split s3://bucket/key into bucket and key. Raises BadUrlError."""
     bucket, _, key = url.split("://", 1)[1].partition("/")
     if not bucket:
-        raise ValueError(f"got {url!r}, expected s3://bucket/key")
+        raise BadUrlError("expected s3://bucket/key")
+    if ":" in bucket and "@" in url:
+        raise BadUrlError(
+            "expected s3://bucket/key; keys belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
     return bucket, key
 
 

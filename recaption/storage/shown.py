@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recaption.storage.paths import is_remote, scheme_of
+from recaption.text import without_controls
 
 HIDDEN = "..."
 NOT_SHOWN = "(not shown)"
@@ -28,15 +29,17 @@ _AT_IN_PLACE = frozenset(("abfs", "abfss", "wasb", "wasbs", "github", "git", "gi
 _WITH_USERS = frozenset(("sftp", "ssh", "ftp", "ftps", "smb", "hdfs", "webhdfs"))
 
 _SECRET = (
-    r"(?:x[-_]amz[-_][a-z0-9-]+|x[-_]goog[-_][a-z0-9-]+|sig|signature|sas|policy|key[-_]pair[-_]id"
-    r"|awsaccesskeyid|googleaccessid|key|(?:[a-z0-9]+[-_])*(?:api|access|account|secret|private"
-    r"|subscription)[-_]?key(?:[-_]?id)?|(?:hf|auth|access|bearer|session|api|security|refresh|id"
-    r"|oauth|user)?[-_]?token|(?:[a-z0-9]+[-_])*(?:secret|password|passwd|passphrase|pwd"
-    r"|credentials?|authorization))"
+    r"(?:(?:[a-z0-9]+[-_])*(?:api|access|account|secret|private|subscription)[-_]?key(?:[-_]?id)?"
+    r"|(?:hf|auth|access|bearer|session|api|security|refresh|id|oauth|user)?[-_]?token"
+    r"|(?:[a-z0-9]+[-_])*(?:secret|password|passwd|passphrase|pwd|credentials?|authorization)"
 )
-_SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
-_PARAMETER = re.compile(rf"([?&;,#]{_SECRET}=)[^&;,#\s]+", re.IGNORECASE)
-_ASSIGNED = re.compile(rf"(?<![\w-])({_SECRET}=)[^&;,\s'\"]+", re.IGNORECASE)
+_SIGNED = (
+    rf"{_SECRET}|x[-_](?:amz|goog|ms)[-_][a-z0-9-]+|sig|signature|sas|awsaccesskeyid"
+    r"|googleaccessid|key[-_]pair[-_]id"
+)
+_SECRET_NAME = re.compile(rf"{_SECRET}|key)", re.IGNORECASE)
+_PARAMETER = re.compile(rf"([?&;,#]{_SIGNED}|key|policy)=)[^&;,#\s]+", re.IGNORECASE)
+_ASSIGNED = re.compile(rf"(?<![\w-])({_SIGNED})=)[^&;,\s'\"]+", re.IGNORECASE)
 _HEADER = re.compile(
     r"(\bauthorization['\"]?\s{0,4}[:=]\s{0,4}['\"]?(?:[a-z]{1,16}\s+)?|\bbearer\s+(?=[^\s\d]*\d))"
     r"[a-z0-9+/._~=-]{8,}",
@@ -45,6 +48,12 @@ _HEADER = re.compile(
 # Keys that tell by their first letters what they are: OpenAI, Hugging Face, AWS, GitHub.
 _KEY = re.compile(
     r"(?<![\w-])(?:sk-[\w-]{16,}|hf_[A-Za-z0-9]{20,}|A[KS]IA[0-9A-Z]{16}|gh[pousr]_\w{20,})"
+)
+_NAMING = re.compile(
+    r"(?:id|n|no|number|index|part|page|shard|file|filename|name|path|item)=[\w./%-]{1,200}"
+    r"|(?!(?:" + _SIGNED + r")|key|policy)=)[\w.-]{1,40}=[\w./%-]{1,200}"
+    r"\.(?:tar|tar\.gz|tgz|parquet|zip)",
+    re.IGNORECASE,
 )
 _URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://[^\s'\"<>]+")
 
@@ -67,6 +76,21 @@ def location_of(url: str) -> str:
     That is the url without its secrets and, of a web address, without what follows its path.
     """
     return without_secrets(url).removesuffix(f"?{HIDDEN}")
+
+
+def naming_query(url: str) -> str:
+    """Return what of a web address's query tells one file from another: `?id=7`, `?file=a.tar`.
+
+    Only parameters that are named or look so; signatures, tokens and times are never among them.
+    """
+    query = (re.split(r"[?#]", url, maxsplit=1)[1:] if scheme_of(url) in _WEB else []) or [""]
+    kept = [one for one in re.split(r"[&;]", query[0].partition("#")[0]) if _NAMING.fullmatch(one)]
+    return f"?{'&'.join(kept)}" if kept else ""
+
+
+def fit_to_print(text: str) -> str:
+    """Return a line as it may reach a terminal or a log: no control characters, no secrets."""
+    return text_without_secrets(without_controls(text)).replace("\n", " ")
 
 
 def text_without_secrets(text: str) -> str:

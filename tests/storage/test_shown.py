@@ -6,8 +6,10 @@ import pytest
 
 from recaption.storage.shown import (
     NOT_SHOWN,
+    fit_to_print,
     is_secret_name,
     location_of,
+    naming_query,
     settings_without_secrets,
     text_without_secrets,
     without_secrets,
@@ -84,8 +86,19 @@ def test_settings() -> None:
     assert kept["number"] == 1.5
 
 
+def test_what_of_a_query_names_a_file() -> None:
+    url = "https://h/get?file=a.tar&sig=SECRET.tar&id=7&token=SECRET.tar&x=SECRET&data=b.tar#id=SECRET"
+    assert naming_query(url) == "?file=a.tar&id=7&data=b.tar"
+    assert naming_query("https://h/a.tar") == naming_query("s3://b/k?id=7") == ""
+
+
+def test_a_line_for_a_terminal() -> None:
+    line = "  a\x1b[2J\x1b]0;title\x07b\r\n c http://u:SECRET@h/x key=value policy=any"
+    assert fit_to_print(line) == "  ab  c http://h/x key=value policy=any"
+
+
 def test_names_of_secrets() -> None:
     for name in "api_key apiKey hf_token token AWS_SECRET_ACCESS_KEY password X-Api-Key".split():
         assert is_secret_name(name), name
-    for name in "tokenizer max_tokens eos_token image_token_id api_key_env key_column".split():
+    for name in "tokenizer max_tokens eos_token image_token_id api_key_env policy".split():
         assert not is_secret_name(name), name
