@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,6 +54,9 @@ def main() -> None:
         _fail(str(e), 2)
     except RunFailedError as e:
         _fail(str(e), 1)
+    except BrokenPipeError:  # whoever read what we print has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def is_users_mistake(error: BaseException) -> bool:
@@ -126,7 +130,15 @@ def plan(
     raise typer.Exit(made.exit_code)
 
 
-CorpusArgument = Annotated[str, typer.Argument(help="the corpus: a folder or s3:// URL")]
+def _corpus(place: str) -> str:
+    from recaption.output import spell
+
+    return spell(place, "CORPUS")
+
+
+CorpusArgument = Annotated[
+    str, typer.Argument(help="the corpus: a folder or s3:// URL", callback=_corpus)
+]
 Version = Annotated[str, typer.Option(help="a fingerprint, if the corpus has several versions")]
 
 
@@ -145,7 +157,9 @@ def status(corpus: CorpusArgument, version: Version = "") -> None:
 @app.command()
 def report(
     corpus: CorpusArgument,
-    out: Annotated[str, typer.Option(help="the page; default: report.html in the corpus")] = "",
+    out: Annotated[
+        str, typer.Option(help="the page, or - for stdout; default: report.html in the corpus")
+    ] = "",
     samples: Annotated[int, typer.Option(help="images in the gallery")] = 60,
     version: Version = "",
     seed: Annotated[int, typer.Option(help="which images are chosen")] = 0,
@@ -153,14 +167,15 @@ def report(
     """Write one static HTML page: images beside their captions, rejects, distributions."""
     from recaption.report import write_report
 
-    _print([f"report: {write_report(corpus, out, samples, version, seed)}"])
+    path = write_report(corpus, out, samples, version, seed)
+    _told(out).print(f"report: {path}", soft_wrap=True, markup=False)
 
 
 @app.command()
 def export(
     corpus: CorpusArgument,
     to: Annotated[str, typer.Option(help="webdataset, parquet or jsonl")],
-    out: Annotated[str, typer.Option(help="folder or URL; of jsonl: the file")],
+    out: Annotated[str, typer.Option(help="folder or URL; of jsonl: the file, or - for stdout")],
     version: Version = "",
     source: Annotated[str, typer.Option(help="where the images are now, if they moved")] = "",
 ) -> None:
@@ -168,8 +183,11 @@ def export(
     from recaption.corpus.export import run_export
     from recaption.corpus.reader import CorpusReader
 
-    written, unit = run_export(CorpusReader(corpus, version), to, out, source, console)
-    _print([f"exported {written:,} {unit} -> {out}"])
+    told = _told(out)
+    written, unit = run_export(CorpusReader(corpus, version), to, out, source, told)
+    told.print(f"exported {written:,} {unit} -> {out}", soft_wrap=True, markup=False)
+    if not written:
+        _fail(f"{corpus}: no image has a caption, so nothing was written; see its status", 1)
 
 
 @app.command()
@@ -221,6 +239,11 @@ def _warn_of_other_runs(corpus: str) -> None:
             " ago; both together do no harm, but the same work twice"
         )
         _print([note])
+
+
+def _told(out: str) -> Console:
+    """Return where to tell what was done: stderr, where stdout is for what was made."""
+    return Console(stderr=True, highlight=False) if out == "-" else console
 
 
 def _print(lines: list[str]) -> None:

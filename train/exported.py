@@ -51,6 +51,8 @@ class ExportEntries:
         shared: dict[str, Any] = {
             name: document.get(name) for name in ("width", "height", "alt_text", "class_names")
         }
+        # an export has an empty name in place of none, for readers that guess types
+        shared["class_names"] = [name for name in shared["class_names"] or () if name]
         rows = [shared | row for row in captions if row["region"] == FULL_IMAGE]
         regions = [row for row in captions if row["region"] != FULL_IMAGE]
         styles = self.recipe.data.styles

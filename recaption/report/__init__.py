@@ -8,9 +8,12 @@ keyed random choice: the same corpus and seed give the same page.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from recaption import storage
+from recaption.output import STDOUT, file_to_write
+from recaption.storage.paths import local_path
 
 __all__ = ["write_report"]
 
@@ -22,22 +25,30 @@ def write_report(
 ) -> str:
     """Write the page about a corpus; return its path or URL.
 
-    `out` is a file or a folder, by default report.html in the corpus, or here where the corpus is
-    remote. `samples` images are shown; `version` is a fingerprint or the start of one, needed
-    where the corpus has several; another `seed` shows others. Raises RecipeError where there is
-    no such corpus or version, StorageError where it cannot be read or the page not be written.
+    `out` is a file, a folder or `-` for stdout, by default report.html in the corpus, or here where
+    the corpus is remote. `samples` images are shown; `version` is a fingerprint or the start of
+    one, needed where the corpus has several; another `seed` shows others. Raises RecipeError
+    where there is no such corpus or version, StorageError where it cannot be read or the page not
+    be written.
     """
     from recaption.report.gather import gather
     from recaption.report.page import render
 
-    path = _path(corpus, out)
-    page = render(gather(corpus, max(0, samples), version, seed))
-    storage.write_bytes(path, page.encode("utf-8", "replace"))
+    path = file_to_write(_path(corpus, out), "a report", _is_report)
+    page = render(gather(corpus, max(0, samples), version, seed)).encode("utf-8", "replace")
+    if path == STDOUT:
+        sys.stdout.buffer.write(page)
+    else:
+        storage.write_bytes(path, page)
     return path
+
+
+def _is_report(head: bytes) -> bool:
+    return head.lower().lstrip().startswith(b"<!doctype html") and b"caption report" in head
 
 
 def _path(corpus: str, out: str) -> str:
     if not out:
         return _NAME if storage.is_remote(corpus) else storage.join(corpus, _NAME)
-    is_folder = out.endswith("/") or (not storage.is_remote(out) and Path(out).is_dir())
+    is_folder = out.endswith("/") or (not storage.is_remote(out) and Path(local_path(out)).is_dir())
     return storage.join(out, _NAME) if is_folder else out

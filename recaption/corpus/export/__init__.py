@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +16,8 @@ from recaption.corpus.export.jsonl import export_jsonl
 from recaption.corpus.export.with_images import export_parquet, export_webdataset
 from recaption.corpus.manifest import read_recipe
 from recaption.corpus.reader import CorpusReader
-from recaption.storage.paths import TEMPORARY_SUFFIX, local_path
+from recaption.output import STDOUT, file_to_write, spell
+from recaption.storage.paths import TEMPORARY_SUFFIX
 
 __all__ = ["FORMATS", "export_jsonl", "export_parquet", "export_webdataset", "run_export"]
 
@@ -26,27 +28,37 @@ _TELL_EVERY = 50  # parts
 def run_export(
     reader: CorpusReader, to: str, out: str, source_path: str, console: Console
 ) -> tuple[int, str]:
-    """Export a corpus in one of FORMATS; return how many of what were written."""
+    """Export a corpus in one of FORMATS; return how many of what were written.
+
+    Where there is nothing to write, nothing is: readers choke on empty files. Raises RecipeError or
+    StorageError.
+    """
     if to not in FORMATS:
         raise RecipeError(f"--to: expected {', '.join(FORMATS)}, got {to!r}{nearest(to, FORMATS)}")
     tick = _ticker(console)
     if to == "jsonl":
         return _write_jsonl(reader, out, tick), "captions"
-    recipe = read_recipe(reader.corpus, reader.fingerprint)
-    source = recipe.source
+    if out == STDOUT:
+        raise RecipeError(f"--out -: {to} is a folder of files; jsonl goes to stdout")
+    source = read_recipe(reader.corpus, reader.fingerprint).source
     if source_path:
-        source = source.model_copy(update={"path": source_path, "root": ""})
+        place = spell(source_path, "--source")
+        source = source.model_copy(update={"path": place, "root": ""})
     write = export_webdataset if to == "webdataset" else export_parquet
-    return write(reader, source, out, tick), "images"
+    return write(reader, source, spell(out, "--out"), tick), "images"
 
 
 def _write_jsonl(reader: CorpusReader, out: str, tick: Callable[[int], None]) -> int:
-    if not storage.is_remote(out):
-        return _write_local_jsonl(reader, Path(local_path(out)), tick)
+    path = file_to_write(out, "an export to jsonl", lambda head: head.startswith(b'{"dataset": '))
+    if path == STDOUT:
+        return export_jsonl(reader, sys.stdout.buffer, tick)
+    if not storage.is_remote(path):
+        return _write_local_jsonl(reader, Path(path), tick)
     with tempfile.TemporaryFile() as file:
         written = export_jsonl(reader, file, tick)
         file.seek(0)
-        storage.write_bytes(out, file.read())
+        if written:
+            storage.write_bytes(path, file.read())
     return written
 
 
@@ -57,7 +69,8 @@ def _write_local_jsonl(reader: CorpusReader, path: Path, tick: Callable[[int], N
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:
             written = export_jsonl(reader, file, tick)
-        beside.replace(path)
+        if written:
+            beside.replace(path)
     except OSError as e:
         raise storage.explain(e, str(path), "write") from e
     finally:

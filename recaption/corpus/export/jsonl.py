@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+from recaption.corpus.export.rows import typed
 from recaption.corpus.reader import CorpusReader
 
 
@@ -29,5 +30,5 @@ def export_jsonl(reader: CorpusReader, out: BinaryIO, tick: Callable[[int], None
 
 def lines(table: pa.Table) -> bytes:
     """Return a table as JSON lines in UTF-8."""
-    rows = (json.dumps(row, ensure_ascii=False) for row in table.to_pylist())
+    rows = (json.dumps(typed(row), ensure_ascii=False) for row in table.to_pylist())
     return "".join(row + "\n" for row in rows).encode("utf-8", "replace")

@@ -4,40 +4,51 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import tarfile
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recaption import keyed, storage
-from recaption.config import SourceConfig
+from recaption import storage
+from recaption.config import RecipeError, SourceConfig
+from recaption.corpus.export.names import plain_names
+from recaption.corpus.export.rows import key_of, typed
 from recaption.corpus.joined import JoinedSample, joined
 from recaption.corpus.reader import CorpusReader
-from recaption.decode import container
+from recaption.corpus.schema import CAPTIONS
+from recaption.corpus.tables import read_captions
 from recaption.job import list_source
-from recaption.sources.ids import shard_suffix
 
-_SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+_SUFFIXES = {"JPEG": "jpg", "MPO": "jpg"}
+_MIXED = "jpg"
+_FORMAT = pa.schema([CAPTIONS.field("image_format")])
+_SHARED = (
+    *("sample_id", "dataset", "shard", "key", "image_name", "image_sha256"),
+    *("width", "height", "alt_text", "class_names"),
+)
+
+Encode = Callable[[list[JoinedSample]], bytes]
 
 
 def export_webdataset(
     reader: CorpusReader, source: SourceConfig, out: str, tick: Callable[[int], None]
 ) -> int:
-    """Write a tar per part: `.jpg` (or what it is), `.txt` (first caption), `.json` (all)."""
-    return _export(reader, source, out, ".tar", _tar, tick)
+    """Write a tar per part that has captions: image, `.txt` (first caption), `.json` (all).
+
+    Images are named by their format; where there are several, all are called `.jpg`, whatever
+    they are: readers ask that all samples of a set have the same parts, and look at the bytes.
+    """
+    return _export(reader, source, out, ".tar", partial(_tar, suffix=_suffix(reader)), tick)
 
 
 def export_parquet(
     reader: CorpusReader, source: SourceConfig, out: str, tick: Callable[[int], None]
 ) -> int:
-    """Write a Parquet file per part: sample_id, image bytes, alt-text, captions as a list."""
-    return _export(reader, source, out, ".parquet", _parquet, tick)
+    """Write a Parquet file per part that has captions: id, image, alt-text, captions as a list."""
+    return _export(reader, source, out, ".parquet", partial(_parquet, suffix=_suffix(reader)), tick)
 
 
 def _export(
@@ -45,38 +56,63 @@ def _export(
     source: SourceConfig,
     out: str,
     suffix: str,
-    encode: Callable[[list[JoinedSample]], bytes],
+    encode: Encode,
     tick: Callable[[int], None],
 ) -> int:
     shards = {shard.name: shard for shard in list_source(source)[1]}
-    names = _plain_names(reader.committed().parts)
+    names = plain_names(reader.committed().parts)
+    there = _earlier_files(out, suffix)
+    _check_are_ours(out, there, names, suffix)
     written = 0
     for part, records in reader.iter_parts():
         samples = list(joined(source, shards, part, reader.captions(records)))
         name = f"{names[part.shard]}-{part.index:05d}{suffix}"
-        storage.write_bytes(storage.join(out, name), encode(samples))
+        if samples:
+            storage.write_bytes(storage.join(out, name), encode(samples))
+        elif name in there:
+            storage.delete([storage.join(out, name)])
         written += len(samples)
         tick(len(samples))
     return written
 
 
-def _plain_names(shards: Iterable[str]) -> dict[str, str]:
-    """Return a file name for each shard, without folders; a hash where two would be the same."""
-    plain = {s: _UNSAFE.sub("_", s[: len(s) - len(shard_suffix(s))]).strip("_") for s in shards}
-    times = Counter(plain.values())
-    return {
-        shard: name if name and times[name] == 1 else f"{name}-{keyed.hexdigest(shard, length=8)}"
-        for shard, name in plain.items()
-    }
+def _earlier_files(out: str, suffix: str) -> set[str]:
+    """Return the files that a reader of the export would take for its own."""
+    if not storage.exists(out):
+        return set()
+    return {name for name in storage.list_names(out) if name.endswith(suffix)}
 
 
-def _tar(samples: list[JoinedSample]) -> bytes:
+def _check_are_ours(out: str, there: set[str], names: dict[str, str], suffix: str) -> None:
+    """Raise where a folder holds other files, which would be read as if they were of the export."""
+    stems = set(names.values())
+    for name in sorted(there):
+        stem, _, index = name.removesuffix(suffix).rpartition("-")
+        if stem not in stems or not index.isdigit():
+            raise RecipeError(
+                f"{out}: holds {name}, which is not of this export, and would be read as a part of"
+                " it; give an empty folder or a new one"
+            )
+
+
+def _suffix(reader: CorpusReader) -> str:
+    """Return what the images of the export are called."""
+    found: set[str] = set()
+    for _, records in reader.iter_parts():
+        column = read_captions(reader.ledger, records, _FORMAT)["image_format"]
+        kinds = {name or "JPEG" for name in column.to_pylist()}
+        found |= {_SUFFIXES.get(kind, kind.lower()) for kind in kinds}
+        if len(found) > 1:
+            return _MIXED
+    return next(iter(found), _MIXED)
+
+
+def _tar(samples: list[JoinedSample], suffix: str) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         add = partial(_add, tar)
         for one in samples:
-            key = f"{one.sample.ordinal:09d}"
-            suffix = _SUFFIXES.get(container.identify(one.image), "img")
+            key = key_of(one.sample.sample_id)
             add(f"{key}.{suffix}", one.image)
             add(f"{key}.txt", one.captions[0]["caption"].encode("utf-8", "replace"))
             add(f"{key}.json", json.dumps(_document(one), ensure_ascii=False).encode())
@@ -90,12 +126,11 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _document(one: JoinedSample) -> dict[str, Any]:
-    first = one.captions[0]
-    shared = ("sample_id", "dataset", "shard", "key", "image_sha256", "width", "height")
-    own = [k for k in first if k not in {*shared, "alt_text", "class_names", "image_name"}]
+    """Return what is known of an image, and of each of its captions."""
+    rows = [typed(row) for row in one.captions]
     return {
-        **{name: first[name] for name in (*shared, "alt_text", "class_names")},
-        "captions": [{name: row[name] for name in own} for row in one.captions],
+        **{name: rows[0][name] for name in _SHARED},
+        "captions": [{k: v for k, v in row.items() if k not in _SHARED} for row in rows],
     }
 
 
@@ -111,11 +146,11 @@ _PARQUET = pa.schema(
 )
 
 
-def _parquet(samples: list[JoinedSample]) -> bytes:
+def _parquet(samples: list[JoinedSample], suffix: str) -> bytes:
     rows = [
         {
             "sample_id": one.sample.sample_id,
-            "image": {"bytes": one.image, "path": one.sample.image_name},
+            "image": {"bytes": one.image, "path": f"{key_of(one.sample.sample_id)}.{suffix}"},
             "alt_text": one.captions[0]["alt_text"],
             "class_names": one.captions[0]["class_names"],
             "captions": [row["caption"] for row in one.captions],

@@ -1,0 +1,48 @@
+"""Corpus rows as exports hold them: every key always there, every value always of one type.
+
+Readers take the types of a set from its first samples (Hugging Face's `datasets` from five): a null
+or an empty list there, and the first text behind it is an error. So what is not known is an empty
+text, -1 of a count and 0.0 of a log-probability, a list without names holds one empty name, and
+`hints` and `verdicts` are JSON within the JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from recaption import keyed
+from recaption.corpus.export.names import plain
+from recaption.corpus.schema import CAPTIONS
+
+_AS_TEXT = frozenset(("hints", "verdicts"))
+_LONGEST_KEY = 60  # characters of an id that its key shows; a tar's names have 100
+
+
+def typed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of CAPTIONS without nulls."""
+    return {field.name: _value(field, row[field.name]) for field in CAPTIONS}
+
+
+def key_of(sample_id: str) -> str:
+    """Return the name of a sample's files in an export: unique in it, and safe on any file system.
+
+    ASCII letters, digits, `_` and `-`; at most 81 characters; where letters' case does not count,
+    too. The id itself stands in the sample's JSON.
+    """
+    return f"{plain(sample_id, _LONGEST_KEY)}-{keyed.hexdigest('export', sample_id, length=20)}"
+
+
+def _value(field: pa.Field, value: Any) -> Any:
+    if field.name in _AS_TEXT:
+        return json.dumps(value or [], ensure_ascii=False)
+    if pa.types.is_list(field.type):
+        return list(value or [""])
+    if value is not None:
+        return value
+    if pa.types.is_integer(field.type):
+        return -1
+    return 0.0 if pa.types.is_floating(field.type) else ""
