@@ -14,8 +14,7 @@ from recaption.job import Job
 from recaption.parts import PreparedSample
 from recaption.sample import Shard
 from recaption.sources import map_parts
-from recaption.sources.base import IMAGE_EXTENSIONS, extension_of
-from recaption.sources.folder import list_folder
+from recaption.sources.folder import list_folder, list_images
 from recaption.sources.tar import TarReader, open_tar
 from recaption.sources.webdataset import split_name
 from recaption.sources.zip import count_samples
@@ -78,7 +77,7 @@ def _probe(job: Job, shard: Shard) -> Probe:
 def _count(shard: Shard, first: int) -> float:
     """Count a shard's images: as it tells itself, else by the bytes that the first so many take."""
     if shard.kind == "folder":
-        return sum(extension_of(f.url) in IMAGE_EXTENSIONS for f in list_folder(shard.url))
+        return len(list_images(list_folder(shard.url)))
     if shard.kind == "parquet":
         with storage.open_read(shard.url) as stream, pq.ParquetFile(stream) as file:
             return int(file.metadata.num_rows)

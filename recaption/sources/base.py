@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator
 
 from recaption.sample import Reason, Rejection, Sample, Stage
-from recaption.text import decode_text, printable
+from recaption.text import printable
 
 Wanted = Callable[[int], bool]
 """Says of an ordinal whether its sample is wanted; the others are passed over unread."""
@@ -26,7 +25,51 @@ _IMAGES = (
 )
 _TEXTS = "txt text caption captions cls json"
 IMAGE_EXTENSIONS = frozenset(_IMAGES.split())
+_RAW = (
+    "3fr arw cr2 cr3 crw dcr dng erf iiq k25 kdc mef mos mrw nef nrw"
+    " orf pef raf raw rw2 sr2 srf x3f"
+)
+_FOREIGN = {
+    "jxl": "JPEG XL",
+    "jxr wdp hdp": "JPEG XR",
+    "jls": "JPEG-LS",
+    "psd psb": "Photoshop",
+    "svg svgz": "SVG",
+    "ai eps ": "PostScript",
+    "exr": "OpenEXR",
+    "hdr": "Radiance HDR",
+    "dds": "DirectDraw",
+    "xcf": "GIMP",
+    "kra": "Krita",
+    "djvu djv": "DjVu",
+    "emf wmf": "Windows metafile",
+    "pcx": "PCX",
+    "sgi": "SGI",
+    "dcm dicom": "DICOM",
+    "fits": "FITS",
+    "flif": "FLIF",
+    "qoi": "QOI",
+    "bpg": "BPG",
+    "cur icns": "icon",
+    "heics heifs hif": "HEIF",
+    "xbm xpm": "X bitmap",
+    "jxs": "JPEG XS",
+    _RAW: "camera raw",
+}
+FOREIGN_IMAGES = {
+    extension: name
+    for extensions, name in _FOREIGN.items()
+    for extension in extensions.split()
+    if extension not in IMAGE_EXTENSIONS
+}
+"""Images of kinds that are not read, by extension: rejected by their names, in any container."""
+
 TEXT_EXTENSIONS = frozenset(_TEXTS.split())
+
+
+# What is noted of images and texts in any container.
+MASKS = "masks beside images (-masklabel, -condlabel), not captioned"
+TOO_LONG = f"texts beside images left out: more than {FIELD_LIMIT:,} bytes"
 
 
 class BrokenShard(ValueError):
@@ -43,23 +86,29 @@ def extension_of(name: str) -> str:
     return name.rpartition("/")[2].rpartition(".")[2].lower() if "." in name else ""
 
 
-def parse_field(extension: str, raw: bytes) -> object:
-    """Return the value of a text member: parsed where it is JSON that can be parsed, else text."""
-    text = decode_text(raw)
-    if extension.rpartition(".")[2] != "json":
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
 def rejected(
     sample_id: str, key: str, ordinal: int, reason: Reason, message: str, image_name: str = ""
 ) -> Sample:
     """Return the sample that could not be read."""
     rejection = Rejection(Stage.READ, reason, printable(message))
     return Sample(sample_id, key, ordinal, None, image_name=image_name, rejection=rejection)
+
+
+def say_failed(name: str, error: Exception) -> str:
+    """Say that something happened at a sample that nobody foresaw."""
+    return f"{name} could not be read ({type(error).__name__}: {error})"
+
+
+def say_foreign(name: str) -> str:
+    """Say that an image is of a kind that is not read."""
+    kind = FOREIGN_IMAGES[extension_of(name)]
+    return f"{name} is an image of a kind that is not read ({kind}): convert it to JPEG or PNG"
+
+
+def is_mask(name: str) -> bool:
+    """Say whether an image's name is that of a mask beside an image, as OneTrainer writes them."""
+    stem, _, extension = name.rpartition(".")
+    return stem.endswith(("-masklabel", "-condlabel")) and extension.lower() in IMAGE_EXTENSIONS
 
 
 def too_large(name: str, size: int) -> str:

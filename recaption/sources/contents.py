@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from recaption import storage
-from recaption.sources.base import IMAGE_EXTENSIONS, extension_of
+from recaption.sources.base import FOREIGN_IMAGES, IMAGE_EXTENSIONS, extension_of
 from recaption.sources.ids import SHARD_SUFFIXES, shard_suffix
 from recaption.storage import FileInfo
 from recaption.text import is_hidden
@@ -31,6 +31,7 @@ class Contents:
         kinds = SHARD_SUFFIXES.values()
         self._files: dict[str, dict[str, int | None]] = {kind: {} for kind in kinds}
         self._image_folders: set[str] = set()
+        self._foreign_folders: set[str] = set()  # of images of kinds that are not read
         self._others: Counter[str] = Counter()
 
     def add(self, top: str, files: Iterable[FileInfo]) -> bool:
@@ -47,6 +48,8 @@ class Contents:
                 self._image_folders.add(file.url.rpartition("/")[0])
             else:
                 self._others[extension] += 1
+                if extension in FOREIGN_IMAGES:
+                    self._foreign_folders.add(file.url.rpartition("/")[0])
         return is_there
 
     def shards(self, kind: str) -> list[Found]:
@@ -55,7 +58,8 @@ class Contents:
         Zips come last: beside unpacked images they are mostly what those were unpacked from.
         """
         if kind == "folder":
-            return [Found(url, "folder") for url in sorted(self._image_folders)]
+            folders = self._image_folders and self._image_folders | self._foreign_folders
+            return [Found(url, "folder") for url in sorted(folders)]
         if kind != "auto":
             return _sized(kind, self._files[kind])
         parquet = {

@@ -1,8 +1,9 @@
 """A folder of images: each image file directly in it is a sample, in the order of names.
 
 A sample's key is the full file name, so that `a.jpg` and `a.png` are two samples. What lies beside
-an image belongs to it: `<stem>.txt`, `<stem>.json` (or `.cls`, `.caption`), or with the full name
-in front, and its row in `metadata.csv`, `metadata.jsonl`, `captions.jsonl`, ... of the folder.
+an image belongs to it: `<stem>.txt`, `<stem>.json` (or `.cls`, `.caption`), in any case, or with
+the full name in front, and its row in `metadata.csv`, `metadata.jsonl`, `captions.jsonl`, ... of
+the folder. Images of kinds that are not read come last, as rejects.
 """
 
 from __future__ import annotations
@@ -20,22 +21,28 @@ from stat import S_ISDIR, S_ISREG
 
 from recaption import storage
 from recaption.config import SourceConfig
+from recaption.datasets import skipped_fields
 from recaption.notices import note
 from recaption.sample import Reason, Sample, Shard
 from recaption.sources.base import (
     FIELD_LIMIT,
+    FOREIGN_IMAGES,
     IMAGE_EXTENSIONS,
     IMAGE_LIMIT,
+    MASKS,
     TEXT_EXTENSIONS,
     BrokenShard,
     Samples,
     Wanted,
     extension_of,
-    parse_field,
+    is_mask,
     rejected,
+    say_failed,
+    say_foreign,
     too_large,
     want_all,
 )
+from recaption.sources.fields import parse_field
 from recaption.sources.ids import sample_id
 from recaption.sources.inside import FolderFiles, UnreadableFileError
 from recaption.storage import FileInfo
@@ -57,7 +64,7 @@ def read_samples(shard: Shard, source: SourceConfig, wanted: Wanted = want_all) 
 
     Raises StorageError where the folder cannot be listed, or the store cannot be reached.
     """
-    folder = _Folder(shard, list_folder(shard.url), FolderFiles(shard.url, source))
+    folder = _Folder(shard, source)
     if not folder.images:
         raise BrokenShard(f"{shard.name}: the folder {shard.url} holds no images any more")
     reads = (
@@ -92,16 +99,39 @@ def _describe(folder: str, entry: os.DirEntry[str]) -> FileInfo | None:
     return FileInfo(url, stat.st_size if S_ISREG(stat.st_mode) else None, "")
 
 
+def list_images(files: list[FileInfo]) -> list[FileInfo]:
+    """Return which of a folder's files are samples: images, then those of kinds that are not read.
+
+    Masks beside images are none, nor is what is there as an image that is read, too.
+    """
+    masks = [file for file in files if is_mask(_name(file))]
+    if masks:
+        note(MASKS, masks[0].url, len(masks))
+    files = [file for file in files if not is_mask(_name(file))] if masks else files
+    images = [file for file in files if extension_of(file.url) in IMAGE_EXTENSIONS]
+    foreign = [file for file in files if extension_of(file.url) in FOREIGN_IMAGES]
+    stems = {_stem(_name(file)) for file in images} if foreign else set()
+    twins = [file for file in foreign if _stem(_name(file)) in stems]
+    if twins:
+        note("images of kinds that are not read, beside the same as JPEG or the like", twins[0].url)
+    return images + [file for file in foreign if _stem(_name(file)) not in stems]
+
+
 class _Folder:
     """What is in a folder, and how a sample is made of it."""
 
-    def __init__(self, shard: Shard, files: list[FileInfo], reader: FolderFiles) -> None:
-        self.images = [file for file in files if extension_of(file.url) in IMAGE_EXTENSIONS]
+    def __init__(self, shard: Shard, source: SourceConfig) -> None:
+        files = list_folder(shard.url)
+        self.images = list_images(files)
         self._shard = shard
-        self._texts = {_name(f): f for f in files if extension_of(f.url) in TEXT_EXTENSIONS}
+        self._reader = FolderFiles(shard.url, source)
+        self._extensions = sorted(TEXT_EXTENSIONS - skipped_fields(source))
+        texts = [file for file in files if extension_of(file.url) in TEXT_EXTENSIONS]
+        self._texts: dict[str, FileInfo] = {}
+        for file in texts:
+            self._texts.setdefault(f"{_stem(_name(file))}.{extension_of(file.url)}", file)
         tables = [file for file in files if _name(file) in _TABLES]
-        self._reader = reader
-        self._rows = _read_tables(tables, reader)
+        self._rows = _read_tables(tables, self._reader)
 
     def read(self, ordinal: int) -> Sample:
         """Read one image and what lies beside it."""
@@ -110,6 +140,8 @@ class _Folder:
         identity = sample_id(self._shard.name, file_name)
         key = printable(file_name)
         name = printable(f"{PurePosixPath(self._shard.url.rstrip('/')).name}/{file_name}")
+        if extension_of(file_name) in FOREIGN_IMAGES:
+            return rejected(identity, key, ordinal, Reason.NOT_AN_IMAGE, say_foreign(key), name)
         if file.size is not None and file.size > IMAGE_LIMIT:
             message = too_large(key, file.size)
             return rejected(identity, key, ordinal, Reason.UNREADABLE, message, name)
@@ -123,7 +155,7 @@ class _Folder:
         except UnreadableFileError as error:
             return rejected(identity, key, ordinal, Reason.UNREADABLE, str(error), name)
         except Exception as error:  # nobody foresaw it: this sample alone
-            message = f"{key} could not be read ({type(error).__name__}: {error})"
+            message = say_failed(key, error)
             return rejected(identity, key, ordinal, Reason.FAILED, message, name)
         if len(image) > IMAGE_LIMIT:
             message = too_large(key, len(image))
@@ -132,12 +164,12 @@ class _Folder:
 
     def _fields(self, key: str) -> Fields:
         fields: Fields = dict(self._rows.get(key, {}))
-        stem = key.rpartition(".")[0]
-        for extension in sorted(TEXT_EXTENSIONS):
+        stem = _stem(key)
+        for extension in self._extensions:
             file = self._texts.get(f"{key}.{extension}") or self._texts.get(f"{stem}.{extension}")
-            raw = self._text(file) if file is not None else None
-            if raw is not None:
-                fields[extension] = parse_field(extension, raw)
+            raw = None if file is None else self._text(file)
+            if file is not None and raw is not None:
+                fields[extension] = parse_field(_name(file), raw)
         return fields
 
     def _text(self, file: FileInfo) -> bytes | None:
@@ -156,6 +188,11 @@ class _Folder:
             )
             return None
         return raw
+
+
+def _stem(name: str) -> str:
+    """Return a file's name without its extension."""
+    return name.rpartition(".")[0]
 
 
 def _name(file: FileInfo) -> str:

@@ -25,6 +25,7 @@ from recaption.sources.tar_header import (
     looks_like,
     name_in,
     parse_pax,
+    say_special,
     size_in,
 )
 
@@ -36,8 +37,12 @@ _ONLY_ZEROS_LIMIT = 1 << 20  # an empty archive is shorter; a hole in a disk is 
 
 _FILE = frozenset(b"\x0007")  # old V7, ustar, contiguous
 _NO_BODY = frozenset(b"123456")  # links, devices, folders, pipes
-_LONG_NAME, _SPARSE = ord("L"), ord("S")
+_LONG_NAME, _LONG_LINK, _SPARSE, _FOLDER = b"LKS5"
 _PAX = frozenset(b"xX")
+_ABOUT_THE_NEXT = frozenset(b"LKxXg")
+_NO_SAMPLE = frozenset(
+    b"5DVMNI"
+)  # folders, GNU's lists of them, names of volumes, the rest of files
 
 
 @contextmanager
@@ -69,7 +74,8 @@ def _buffered(stream: BinaryIO, is_local: bool) -> io.BufferedReader:
 class TarReader:
     """Walks through the regular files of a tar stream, and of the tars in it.
 
-    `next` tells name and size of the next one, after which `body` may be called once. A body that
+    `next` tells name and size of the next one, after which `body` may be called once; of a link,
+    a device or a pipe, whose body is nowhere, `special` says what it is. A body that
     was not asked for is passed over: by a seek where `end` tells the stream's, else by reading on.
     `next_at` is the byte of the (unpacked) archive from which on the next member is looked for.
     """
@@ -90,8 +96,9 @@ class TarReader:
         self._left = 0  # bytes of the body that are still to be read
         self._gap = 0  # zeros between the body and the next header
         self._name = ""
+        self._special = ""
         self._last_good = ""
-        self._long_name = b""
+        self._long_name = self._long_link = b""
         self._pax: dict[bytes, bytes] = {}
 
     def next(self) -> tuple[str, int] | None:
@@ -114,19 +121,25 @@ class TarReader:
                 return member
             self._folder = f"{member[0][:-4]}/"
 
+    @property
+    def special(self) -> str:
+        """What the member that `next` returned is instead of a file, "" for a file."""
+        return self._special if self._inner is None else self._inner.special
+
     def next_here(self) -> tuple[str, int] | None:
-        """Go to the next regular file as `next` does, but into no tar within."""
+        """Go to the next file as `next` does, but into no tar within."""
         while (header := self._next_header()) is not None:
             kind = header[156]
-            if kind in _FILE:
-                name, size, is_sparse = self._describe(header)
-                is_folder = not kind and name.endswith("/")
-                self._enter(0 if is_folder else size, name)
-                if is_folder or is_sparse:
-                    continue
-                self.members += 1
-                return name, size
-            self._pass_special(kind, header)
+            if kind in _ABOUT_THE_NEXT:
+                self._take_note(kind, header)
+                continue
+            name, size, self._special = self._describe(header)
+            is_folder = kind == _FOLDER or (not kind and name.endswith("/"))
+            self._enter(0 if is_folder or kind in _NO_BODY else size, name)
+            if is_folder or kind in _NO_SAMPLE:
+                continue
+            self.members += 1
+            return name, 0 if self._special else size
         return None
 
     def body(self) -> bytes:
@@ -241,20 +254,23 @@ class TarReader:
                     self._fail_truncated(self._left)
         self._left = 0
 
-    def _describe(self, header: bytes) -> tuple[str, int, bool]:
-        """Return name and size of a regular file, and whether it is sparse."""
-        name = name_in(header)
+    def _describe(self, header: bytes) -> tuple[str, int, str]:
+        """Return name and size of a member, and what it is if no regular file."""
+        kind, name = header[156], name_in(header)
+        if kind in _FILE and not self._pax and not self._long_name:
+            return decode_name(name), self._size_in(header), ""
         if self._long_name:
             name, self._long_name = self._long_name, b""
-        if not self._pax:
-            return decode_name(name), self._size_in(header), False
-        pax, self._pax = self._pax, {}
-        is_sparse = any(key.startswith(b"GNU.sparse.") for key in pax)
+        target = self._long_link or header[157:257].partition(b"\0")[0]
+        pax, self._pax, self._long_link = self._pax, {}, b""
         size = pax.get(b"size", b"")
+        if kind == _SPARSE:
+            self._pass_sparse_map(header)
+        is_sparse = kind == _SPARSE or any(key.startswith(b"GNU.sparse.") for key in pax)
         return (
-            decode_name(pax.get(b"path") or name),
+            decode_name(pax.get(b"GNU.sparse.name") or pax.get(b"path") or name),
             int(size) if size.isdigit() and len(size) < 20 else self._size_in(header),
-            is_sparse,
+            say_special(kind, decode_name(pax.get(b"linkpath") or target), is_sparse),
         )
 
     def _size_in(self, header: bytes) -> int:
@@ -263,22 +279,17 @@ class TarReader:
             self.fail(f"a header has the size {header[124:136]!r}, expected an octal number")
         return size
 
-    def _pass_special(self, kind: int, header: bytes) -> None:
-        """Pass over what is no regular file; keep long names and PAX headers for the next one."""
-        if kind in _NO_BODY:
-            self._long_name, self._pax = b"", {}
-            self._enter(0)
-        elif kind == _LONG_NAME:
+    def _take_note(self, kind: int, header: bytes) -> None:
+        """Keep what a header says of the member behind it: a long name, PAX records."""
+        if kind == _LONG_NAME:
             self._long_name = self._meta(header).partition(b"\0")[0]
+        elif kind == _LONG_LINK:
+            self._long_link = self._meta(header).partition(b"\0")[0]
         elif kind in _PAX:
             try:
                 self._pax = parse_pax(self._meta(header))
-            except ValueError:
-                self.fail("a PAX header is malformed")
-        elif kind == _SPARSE:
-            self._long_name, self._pax = b"", {}
-            self._pass_sparse_map(header)
-            self._enter(self._size_in(header))
+            except ValueError as error:
+                self.fail(f"a PAX header is malformed ({error})")
         else:
             self._enter(self._size_in(header))
 

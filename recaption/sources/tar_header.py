@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 
+_MOST_RECORDS = 4096  # of a PAX header; a file has a handful
 _MAGICS = {
     b"PK\x03\x04": "a zip archive",
     b"PAR1": "a Parquet file",
@@ -45,6 +46,21 @@ def name_in(header: bytes) -> bytes:
     return name
 
 
+_SPECIAL = {
+    **dict.fromkeys(b"34", "a device"),
+    ord("6"): "a pipe",
+    ord("1"): "a hard link to {}: pack the files with tar --hard-dereference",
+    ord("2"): "a symbolic link to {}: pack the files with tar --dereference",
+}
+
+
+def say_special(kind: int, target: str, is_sparse: bool) -> str:
+    """Say what a member is instead of a regular file, "" for one."""
+    if is_sparse:
+        return "packed as a sparse file: pack the files without --sparse"
+    return _SPECIAL.get(kind, "").replace("{}", target[:200])
+
+
 def decode_name(name: bytes) -> str:
     """Decode a name: UTF-8, else Latin-1, in which any bytes mean something."""
     try:
@@ -56,8 +72,11 @@ def decode_name(name: bytes) -> str:
 def parse_pax(raw: bytes) -> dict[bytes, bytes]:
     """Parse `<length> <key>=<value>\\n` records. Raises ValueError where they are malformed."""
     records: dict[bytes, bytes] = {}
-    at = 0
+    at = count = 0
     while at < len(raw) and raw[at]:
+        count += 1
+        if count > _MOST_RECORDS:
+            raise ValueError(f"more than {_MOST_RECORDS:,} records")
         space = raw.index(b" ", at, at + 20)
         end = at + int(raw[at:space])
         if not space < end <= len(raw):

@@ -1,59 +1,72 @@
-"""Zip archives: the members with one key are one sample, by the rule of WebDataset.
+"""Zip archives: the members with one key are samples, by the rule of `group`.
 
-As there, the key is a member's path up to the first dot of its last part, and of several images
-with one key the first is captioned. Unlike a tar, a zip has a table of contents: it is read first,
-so that the members of a sample need not be adjacent, and then only what is wanted is read, by
-ranges of a remote file. (A web server that sends whole files only: through a temporary file.)
+Unlike a tar, a zip has a table of contents: it is read first, so that the members of a sample need
+not be adjacent, and then only what is wanted is read, by ranges of a remote file. (A web server
+that sends whole files only: through a temporary file.)
 
-Samples come in the order of the table. Nothing is unpacked onto a disk, and no member is read
-beyond the size that the table declares. What cannot be read is a rejected sample; where the table
-itself cannot be, the shard is broken.
+Samples come in the order of their keys in the table. Nothing is unpacked onto a disk, and no member
+is read beyond the size that the table declares. What cannot be read is a rejected sample; where the
+table itself cannot be, the shard is broken.
 """
 
 from __future__ import annotations
 
-import os
+import hashlib
 import shutil
-import struct
 import tempfile
-import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from typing import BinaryIO, cast
+
+import numpy as np
 
 from recaption import storage
 from recaption.config import SourceConfig
 from recaption.datasets import skipped_fields
+from recaption.notices import note
 from recaption.sample import Reason, Sample, Shard
 from recaption.sources.base import (
     FIELD_LIMIT,
-    IMAGE_EXTENSIONS,
+    FOREIGN_IMAGES,
     IMAGE_LIMIT,
+    MASKS,
     TEXT_EXTENSIONS,
+    TOO_LONG,
     BrokenShard,
     Samples,
     Wanted,
-    parse_field,
+    extension_of,
+    is_mask,
     rejected,
+    say_failed,
+    say_foreign,
     too_large,
     want_all,
 )
+from recaption.sources.fields import parse_field
+from recaption.sources.group import Arranged, arrange, is_image
 from recaption.sources.ids import sample_id
 from recaption.sources.tar_header import looks_like
-from recaption.sources.webdataset import split_name
+from recaption.sources.webdataset import (
+    COMPANION,
+    LONGEST_NAME,
+    normal_name,
+    say_no_image,
+    split_name,
+)
+from recaption.sources.zip_table import BadZipError, Entry, Table
 from recaption.text import printable
 
-_METHODS = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))  # zlib alone can be told to stop
+_METHODS = frozenset((0, 8))  # stored, deflate: zlib alone can be told to stop
 _OTHER_METHODS = {9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstd", 95: "xz"}
-_IS_ENCRYPTED, _IS_UTF8 = 0x1, 0x800  # bits of a member's flags
-_ARCHIVES = frozenset(("zip", "tar", "tgz", "gz", "zst", "7z", "rar"))
+_IS_ENCRYPTED = 0x1  # a bit of a member's flags
 _SPOOLED = 64 << 20  # bytes of a whole archive that are kept in memory
-
-# What zipfile and its codecs say of damaged bytes; ValueError also of offsets and names.
-_DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError)
-_DAMAGE = (*_DAMAGES, OverflowError, ValueError)
+_MOST_MEMBERS = 1024  # of a key, but for its images
+_MOST_TEXT = 4 * FIELD_LIMIT  # bytes of all texts of a sample
 
 
 def read_samples(shard: Shard, source: SourceConfig, wanted: Wanted = want_all) -> Samples:
@@ -61,33 +74,31 @@ def read_samples(shard: Shard, source: SourceConfig, wanted: Wanted = want_all) 
 
     Raises BrokenShard before the first sample, and StorageError.
     """
-    with _open_zip(shard) as archive:
-        reader = _Reader(shard, archive, TEXT_EXTENSIONS - skipped_fields(source))
+    with _open_zip(shard) as table:
+        reader = _Reader(shard, table, TEXT_EXTENSIONS - skipped_fields(source))
         ordinal = 0
-        for group in _group(archive.infolist()):
-            for nth in range(group.count):
-                yield reader.sample(group, nth, ordinal) if wanted(ordinal) else None
+        for group in _groups(table):
+            if len(group.members) > 1:
+                _note_unused(group)
+            for one, key in group.samples:
+                yield reader.sample(group, one, key, ordinal) if wanted(ordinal) else None
                 ordinal += 1
 
 
 def count_samples(shard: Shard) -> int:
     """Return how many samples a zip has, by its table of contents."""
-    with _open_zip(shard) as archive:
-        return sum(group.count for group in _group(archive.infolist()))
+    with _open_zip(shard) as table:
+        return sum(len(group.samples) for group in _groups(table))
 
 
 @contextmanager
-def _open_zip(shard: Shard) -> Iterator[zipfile.ZipFile]:
+def _open_zip(shard: Shard) -> Iterator[Table]:
     with storage.open_read(shard.url) as stream, _seekable(stream) as file:
         start = file.read(512)
         try:
-            archive = zipfile.ZipFile(file)
-        except storage.StorageError:
-            raise
-        except _DAMAGE as error:
+            yield Table(file)
+        except BadZipError as error:
             raise BrokenShard(f"{shard.name}: {_say_broken(start, error)}") from error
-        with archive:
-            yield archive
 
 
 @contextmanager
@@ -107,66 +118,119 @@ def _say_broken(start: bytes, error: Exception) -> str:
         return "the file is empty (0 bytes)"
     if not start.startswith(b"PK"):
         return f"not a zip archive{looks_like(start)}"
-    reason = printable(str(error)) or type(error).__name__
     return (
         "the zip's table of contents, which is at its end, is missing or damaged; the file may be"
-        f" truncated ({reason})"
+        f" truncated ({printable(str(error))})"
     )
 
 
-@dataclass(slots=True)
-class _Group:
-    """The members of one sample, by extension."""
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A member by its place in the table."""
 
+    name: str
     key: str
-    is_new: bool
-    members: dict[str, zipfile.ZipInfo] = field(default_factory=dict)
-
-    @property
-    def images(self) -> list[zipfile.ZipInfo]:
-        """The image to caption, then those that dots in their names made companions of it."""
-        plain = self._with_dots(False)
-        return plain[:1] or self._with_dots(True)
-
-    @property
-    def count(self) -> int:
-        """How many samples come of it: each companion is a rejected one."""
-        return max(1, len(self.images))
-
-    def _with_dots(self, has_dots: bool) -> list[zipfile.ZipInfo]:
-        return [
-            member
-            for extension, member in self.members.items()
-            if extension.rpartition(".")[2] in IMAGE_EXTENSIONS and ("." in extension) is has_dots
-        ]
+    extension: str
+    at: int
 
 
-def _group(members: Iterable[zipfile.ZipInfo]) -> list[_Group]:
-    """Return the samples in the order of their first members; a key may come again."""
-    groups: list[_Group] = []
-    latest: dict[str, _Group] = {}
-    for member in members:
-        member.filename = _name(member)
-        split = None if member.is_dir() else split_name(member.filename)
-        if split is None:
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Members of one key, and the samples that they are, each with its own key."""
+
+    members: list[_Member]
+    samples: list[tuple[Arranged, str]]
+    is_again: bool = False  # all of it was there before
+
+
+def _groups(table: Table) -> Iterator[_Group]:
+    """Yield the members of each key, in the order of their keys in the table."""
+    for places in _runs(table, table.places(), _key):
+        if len(places) > _MOST_MEMBERS:
+            yield from _many(table, places)
             continue
-        key, extension = split
-        group = latest.get(key)
-        if group is None or extension in group.members:
-            group = latest[key] = _Group(key, is_new=group is None)
-            groups.append(group)
-        group.members[extension] = member
-    return groups
+        first, *again = _rounds([_member(table, at) for at in places])
+        yield _arrange(first)
+        yield from (_again(members) for members in again)
 
 
-def _name(member: zipfile.ZipInfo) -> str:
-    """Return the name: UTF-8 where it can be, even if the archiver did not mark it as such."""
-    if member.flag_bits & _IS_UTF8:
-        return member.filename
-    try:
-        return member.filename.encode("cp437").decode()
-    except UnicodeError:
-        return member.filename
+def _many(table: Table, places: Sequence[int]) -> Iterator[_Group]:
+    """Yield the files called IMG.*.jpg of a folder: the first has the key IMG, each has its own."""
+    is_first = True
+    for run in _runs(table, places, _stem):
+        members, *again = _rounds([_member(table, at) for at in run[:_MOST_MEMBERS]])
+        if is_first or any(is_image(member.extension) for member in members):
+            yield _arrange(members, is_first)
+            is_first = False
+        yield from (_again(members) for members in again)
+
+
+def _runs(
+    table: Table, places: Iterable[int], key_of: Callable[[str], str | None]
+) -> Iterator[list[int]]:
+    """Yield the places of entries with one key, keys in the order of their first entries.
+
+    By 8-byte hashes of keys: 16 bytes are held for an entry, and as much again to sort them.
+    """
+    found, hashes = array("Q"), array("Q")
+    for at in places:
+        key = key_of(table.name(at))
+        if key is not None:
+            raw = key.encode("utf-8", "surrogatepass")
+            hashes.frombytes(hashlib.blake2b(raw, digest_size=8).digest())
+            found.append(at)
+    if not found:
+        return
+    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+    firsts = first[inverse]
+    order = np.argsort(firsts, kind="stable")
+    borders = np.flatnonzero(np.diff(firsts[order])) + 1
+    begin = 0
+    for end in chain(borders, (len(order),)):
+        yield [found[i] for i in order[begin:end]]
+        begin = end
+
+
+def _key(name: str) -> str | None:
+    """Return the key of an entry; None where it belongs to no sample."""
+    name = normal_name(name)
+    split = None if name.endswith("/") or len(name) > LONGEST_NAME else split_name(name)
+    if split is not None and is_mask(name):
+        note(MASKS, name)
+        return None
+    return split and split[0]
+
+
+def _stem(name: str) -> str:
+    """Return the name without its last extension."""
+    return normal_name(name).rpartition(".")[0].removeprefix("./")
+
+
+def _member(table: Table, at: int) -> _Member:
+    name = normal_name(table.name(at))
+    split = split_name(name)
+    assert split is not None, name
+    return _Member(name, split[0], split[1], at)
+
+
+def _rounds(members: list[_Member]) -> list[list[_Member]]:
+    """Part members whose extension comes again from those before."""
+    rounds: list[dict[str, _Member]] = [{}]
+    for member in members:
+        if member.extension in rounds[-1]:
+            rounds.append({})
+        rounds[-1][member.extension] = member
+    return [list(one.values()) for one in rounds]
+
+
+def _arrange(members: list[_Member], is_first: bool = True) -> _Group:
+    arranged = arrange([member.extension for member in members], None if is_first else False)
+    key = members[0].key
+    return _Group(members, [(one, f"{key}.{one.stem}" if one.stem else key) for one in arranged])
+
+
+def _again(members: list[_Member]) -> _Group:
+    return _Group(members, [(arrange([members[0].extension])[0], members[0].key)], is_again=True)
 
 
 class _UnreadableMember(Exception):
@@ -176,85 +240,81 @@ class _UnreadableMember(Exception):
 class _Reader:
     """Reads samples out of an open archive."""
 
-    def __init__(self, shard: Shard, archive: zipfile.ZipFile, texts: frozenset[str]) -> None:
+    def __init__(self, shard: Shard, table: Table, texts: frozenset[str]) -> None:
         self._shard = shard
-        self._archive = archive
+        self._table = table
         self._texts = texts
-        assert archive.fp is not None
-        self._size = archive.fp.seek(0, os.SEEK_END)
 
-    def sample(self, group: _Group, nth: int, ordinal: int) -> Sample:
-        """Return the sample of a group, or for nth > 0 the rejected one of a companion."""
-        identity, key, images = sample_id(self._shard.name, group.key), group.key, group.images
-        name = images[nth].filename if images else ""
+    def sample(self, group: _Group, one: Arranged, key: str, ordinal: int) -> Sample:
+        """Return a sample of a group."""
+        identity, members = sample_id(self._shard.name, key), group.members
+        name = "" if one.image is None else members[one.image].name
 
-        def reject(reason: Reason, message: str, again: bool = False) -> Sample:
-            own = f"{identity}#{ordinal}" if again else identity
-            return rejected(own, key, ordinal, reason, message, name)
+        def reject(reason: Reason, message: str, identity: str = identity) -> Sample:
+            return rejected(identity, key, ordinal, reason, message, name)
 
-        if nth:
-            message = _say_companion(name, key, images[0].filename)
-            return reject(Reason.DUPLICATE_KEY, message, again=True)
-        if not group.is_new:
+        if group.is_again:
             message = f"the key {key} was in this shard before"
-            return reject(Reason.DUPLICATE_KEY, message, again=True)
-        if not images:
-            return reject(Reason.NO_IMAGE, _say_no_image(group))
+            return reject(Reason.DUPLICATE_KEY, message, f"{identity}#{ordinal}")
+        if one.image is None:
+            return reject(Reason.NO_IMAGE, say_no_image(key, [m.extension for m in members]))
+        if extension_of(name) in FOREIGN_IMAGES:
+            return reject(Reason.NOT_AN_IMAGE, say_foreign(name))
         try:
-            image, fields = self._read(images[0]), self._fields(group)
-        except _UnreadableMember as error:
-            return reject(Reason.UNREADABLE, str(error))
-        return Sample(identity, key, ordinal, image, name, fields)
-
-    def _fields(self, group: _Group) -> dict[str, object]:
-        return {
-            extension: parse_field(extension, self._read(member))
-            for extension, member in group.members.items()
-            if extension.rpartition(".")[2] in self._texts and member.file_size <= FIELD_LIMIT
-        }
-
-    def _read(self, member: zipfile.ZipInfo) -> bytes:
-        """Return a member's content, its checksum verified. Raises _UnreadableMember."""
-        why = self._say_unreadable(member)
-        if why:
-            raise _UnreadableMember(why)
-        size = member.file_size
-        try:
-            with self._archive.open(member) as stream:
-                body = stream.read(size)  # of a bomb, no more than it declared is unpacked
+            image = self._read(members[one.image])
+            fields = self._fields({field: members[i] for field, i in one.texts.items()})
         except storage.StorageError:
             raise
-        except _DAMAGE as error:
-            reason = str(error) or type(error).__name__
-            raise _UnreadableMember(f"{member.filename} is damaged ({reason})") from error
-        if len(body) < size:
-            got = f"{len(body):,} of {size:,} bytes"
-            raise _UnreadableMember(f"{member.filename} is damaged (it has {got})")
-        return body
+        except _UnreadableMember as error:
+            return reject(Reason.UNREADABLE, str(error))
+        except Exception as error:  # nobody foresaw it: this sample alone
+            return reject(Reason.FAILED, say_failed(key, error))
+        return Sample(identity, key, ordinal, image, name, fields)
 
-    def _say_unreadable(self, member: zipfile.ZipInfo) -> str:
-        name, largest = member.filename, max(member.file_size, member.compress_size)
-        if member.flag_bits & _IS_ENCRYPTED:
+    def _fields(self, texts: Mapping[str, _Member]) -> dict[str, object]:
+        values: dict[int, object] = {}
+        left = _MOST_TEXT
+        for member in texts.values():
+            if member.at in values or extension_of(member.name) not in self._texts:
+                continue
+            size = self._table.entry(member.at).size
+            if size > min(left, FIELD_LIMIT):
+                note(TOO_LONG, member.name)
+                continue
+            left -= size
+            values[member.at] = parse_field(member.name, self._read(member))
+        return {field: values[m.at] for field, m in texts.items() if m.at in values}
+
+    def _read(self, member: _Member) -> bytes:
+        """Return a member's content, its checksum verified. Raises _UnreadableMember."""
+        entry = self._table.entry(member.at)
+        why = self._say_unreadable(member.name, entry)
+        if why:
+            raise _UnreadableMember(why)
+        try:
+            return self._table.body(entry)
+        except storage.StorageError:
+            raise
+        except (BadZipError, zlib.error, OverflowError) as error:
+            raise _UnreadableMember(f"{member.name} is damaged ({error})") from error
+
+    def _say_unreadable(self, name: str, entry: Entry) -> str:
+        largest = max(entry.size, entry.packed)
+        if entry.flags & _IS_ENCRYPTED:
             return f"{name} is encrypted: pack the images again without a password"
         if largest > IMAGE_LIMIT:
             return too_large(name, largest)
-        if member.compress_type not in _METHODS:
-            method = _OTHER_METHODS.get(member.compress_type, f"method {member.compress_type}")
+        if entry.method not in _METHODS:
+            method = _OTHER_METHODS.get(entry.method, f"method {entry.method}")
             return f"{name} is packed with {method}, expected deflate or nothing: pack it again"
-        if not 0 <= member.header_offset < self._size:
-            return f"{name} is damaged (it lies at byte {member.header_offset:,}, out of the file)"
+        if not 0 <= entry.offset < self._table.file_size:
+            return f"{name} is damaged (it lies at byte {entry.offset:,}, out of the file)"
         return ""
 
 
-def _say_companion(name: str, key: str, image_name: str) -> str:
-    return (
-        f"{name} has the key {key}, as {image_name} has: a key ends at the first dot of a file's"
-        " name; rename the files"
-    )
-
-
-def _say_no_image(group: _Group) -> str:
-    found = ", ".join(sorted(f".{extension}" for extension in group.members)[:8])
-    if any(extension.rpartition(".")[2] in _ARCHIVES for extension in group.members):
-        return f"{group.key} is an archive within the archive ({found}): unpack it first"
-    return f"{group.key} has no image among its members ({found})"
+def _note_unused(group: _Group) -> None:
+    """Note the images of a group that are no part of a sample."""
+    taken = {one.image for one, _ in group.samples}
+    for i, member in enumerate(group.members):
+        if i not in taken and is_image(member.extension) and not group.is_again:
+            note(COMPANION, member.name)

@@ -11,8 +11,9 @@ import pytest
 
 from recaption import storage
 from recaption.config import SourceConfig
+from recaption.notices import take_notices
 from recaption.sample import Reason, Sample, Shard
-from recaption.sources import BrokenShard
+from recaption.sources import BrokenShard, list_shards
 from recaption.sources.base import Wanted, want_all
 from recaption.sources.folder import read_samples
 from recaption.storage import StorageError, Trouble
@@ -199,3 +200,68 @@ def test_the_real_folders() -> None:
     }
     assert sum(counts.values()) == 62
     assert counts["derived"] == 4
+
+
+def test_endings_in_any_case(folder: Path) -> None:
+    for name in ("a.JPG", "b.jpg", "c.Png"):
+        (folder / name).write_bytes(b"x")
+    for name in ("a.TXT", "b.Txt", "b.txt", "c.Png.JSON", "C.txt"):
+        (folder / name).write_text(f'"{name}"')
+    samples = read_all(folder)
+    assert samples["a.JPG"].fields == {"txt": '"a.TXT"'}
+    assert samples["b.jpg"].fields == {"txt": '"b.Txt"'}
+    assert samples["c.Png"].fields == {"json": "c.Png.JSON"}
+
+
+def test_images_of_kinds_that_are_not_read_are_rejects_at_the_end(folder: Path) -> None:
+    take_notices()
+    for name in ("a.psd", "b.jpg", "c.CR2", "c.jpg", "d.svg", "e.mp4"):
+        (folder / name).write_bytes(b"x")
+    samples = read_all(folder)
+    assert list(samples) == ["b.jpg", "c.jpg", "a.psd", "d.svg"], "others keep their places"
+    for name, kind in (("a.psd", "Photoshop"), ("d.svg", "SVG")):
+        rejection = samples[name].rejection
+        assert rejection is not None and rejection.reason is Reason.NOT_AN_IMAGE
+        assert f"{name} is an image of a kind that is not read ({kind})" in rejection.message
+    assert [notice.count for notice in take_notices()] == [1], "c.CR2, which is there as JPEG"
+
+
+def test_a_folder_of_images_that_are_not_read_is_one_of_rejects(folder: Path) -> None:
+    (folder / "good").mkdir()
+    (folder / "good" / "a.jpg").write_bytes(b"x")
+    (folder / "raw").mkdir()
+    (folder / "raw" / "a.nef").write_bytes(b"x")
+    source = SourceConfig(path=str(folder))
+    assert [shard.name for shard in list_shards(source)] == ["good", "raw"]
+
+
+def test_masks_beside_images_are_not_captioned(folder: Path) -> None:
+    take_notices()
+    for name in ("a.png", "a-masklabel.png", "a-condlabel.PNG", "b.jpg", "my-masklabel.txt"):
+        (folder / name).write_bytes(b"x")
+    assert list(read_all(folder)) == ["a.png", "b.jpg"]
+    assert [notice.count for notice in take_notices()] == [2]
+
+
+def test_lines_of_captions_are_alternatives(folder: Path) -> None:
+    (folder / "a.jpg").write_bytes(b"x")
+    (folder / "a.txt").write_text("1girl, hat\n1girl, red hat\n")
+    (folder / "a.captions").write_text("one\ntwo\n")
+    assert read_all(folder)["a.jpg"].fields == {"txt": "1girl, hat", "captions": ["one", "two"]}
+
+
+def test_whatever_a_file_raises_is_its_own_reject(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.jpg", "b.jpg", "c.jpg", "b.json"):
+        (folder / name).write_bytes(b"x")
+
+    def fail(name: str, raw: bytes) -> object:
+        raise RecursionError("too\ndeep")
+
+    monkeypatch.setattr("recaption.sources.folder.parse_field", fail)
+    samples = read_all(folder)
+    assert [bool(s.rejection) for s in samples.values()] == [False, True, False]
+    rejection = samples["b.jpg"].rejection
+    assert rejection is not None and rejection.reason is Reason.FAILED
+    assert rejection.message == "b.jpg could not be read (RecursionError: too deep)"

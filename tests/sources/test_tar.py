@@ -75,7 +75,7 @@ def test_sizes_in_base_256_and_in_pax_headers(tmp_path: Path) -> None:
     assert members_of(write_shard(tmp_path / "b.tar", fixed)) == [("b.jpg", b"y" * 600)]
 
 
-def test_passes_over_what_is_no_file(tmp_path: Path) -> None:
+def test_what_is_no_file_says_what_it_is(tmp_path: Path) -> None:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for name, kind in (
@@ -92,7 +92,16 @@ def test_passes_over_what_is_no_file(tmp_path: Path) -> None:
         entry = tarfile.TarInfo("a.jpg")
         entry.size = 4
         tar.addfile(entry, io.BytesIO(b"body"))
-    assert members_of(write_shard(tmp_path / "s.tar", out.getvalue())) == [("a.jpg", b"body")]
+    shard = write_shard(tmp_path / "s.tar", out.getvalue())
+    target = "x" * 120
+    assert {s.key: s.rejection and s.rejection.message for s in read(shard)} == {
+        "l": f"l.jpg is a symbolic link to {target}: pack the files with tar --dereference",
+        "h": f"h.jpg is a hard link to {target}: pack the files with tar --hard-dereference",
+        "c": "c.jpg is a device",
+        "p": "p.jpg is a pipe",
+        "s": "s.jpg is packed as a sparse file: pack the files without --sparse",
+        "a": None,
+    }
 
 
 def test_tars_glued_together_are_read_through(tmp_path: Path) -> None:

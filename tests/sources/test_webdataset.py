@@ -91,13 +91,13 @@ def outline(samples: list[Sample]) -> list[tuple[str, str]]:
         (["a.depth.png", "a.edge.png", "a.jpg"], [("s/a", "a.jpg")]),
         (["a.jpg", "a.mask.png", "a.seg.png"], [("s/a", "a.jpg")]),
         (["a.v2.jpg", "a.txt"], [("s/a", "a.v2.jpg")]),
-        # dots in names: all have one key
+        # dots in names: all have one key, the first goes by it
         (
             ["img.001.jpg", "img.002.jpg", "img.003.jpg", "z.jpg"],
             [
                 ("s/img", "img.001.jpg"),
-                ("s/img#1", Reason.DUPLICATE_KEY),
-                ("s/img#2", Reason.DUPLICATE_KEY),
+                ("s/img.002", "img.002.jpg"),
+                ("s/img.003", "img.003.jpg"),
                 ("s/z", "z.jpg"),
             ],
         ),
