@@ -219,14 +219,17 @@ def _end(summary: Summary) -> None:
 
 
 def _dry_run(recipe: Recipe) -> None:
+    from recaption.engines.preflight import look_ahead
     from recaption.job import resolve_job
     from recaption.plan import describe_plan, make_plan
 
     job = resolve_job(recipe)
+    doubts = look_ahead(recipe.engine, is_dry=True)
     made = make_plan(job)
     console.print(to_yaml(recipe), markup=False, soft_wrap=True)
     console.print(f"fingerprint {job.made_by.fingerprint}")
     _print(describe_plan(made, None))
+    _print([f"note: {doubt}" for doubt in doubts])
     raise typer.Exit(made.exit_code)
 
 

@@ -13,8 +13,8 @@ from recaption.corpus.ledger import Committed, Ledger
 from recaption.corpus.manifest import open_corpus
 from recaption.corpus.writer import Provenance
 from recaption.datasets import check_tables, open_reader
-from recaption.engines.echo import echo_args
 from recaption.engines.identity import model_hash
+from recaption.engines.preflight import check_arguments
 from recaption.engines.scope import check_scope
 from recaption.fingerprint import fingerprint
 from recaption.prepare import Preparer
@@ -52,8 +52,7 @@ def resolve_job(recipe: Recipe) -> Job:
     """
     caption = recipe.caption
     prompts = load_prompts(caption.styles, caption.templates, caption.language, caption.subject)
-    if recipe.engine.kind == "echo":
-        echo_args(recipe.engine)
+    check_arguments(recipe.engine)
     check_tables(recipe.source)
     open_reader(recipe.source)  # what is wrong with a table shows before the run
     _check_similarity("attributes", recipe.attributes.model, recipe.attributes.revision)

@@ -23,6 +23,7 @@ from recaption.captioner import Captioner
 from recaption.coordinator import Snapshot, start_coordinator
 from recaption.corpus.ledger import Committed
 from recaption.corpus.writer import Provenance, commit_part
+from recaption.engines.preflight import look_ahead
 from recaption.job import Job
 from recaption.notices import take_notices
 from recaption.parts import HANDED_BACK, CaptionedPart, PreparedPart, Receipt
@@ -101,6 +102,7 @@ def _run(
     engines_seen = Snapshot()
     first = tasks()
     if first:
+        progress.tell(look_ahead(job.recipe.engine, is_dry=False))
         with runtime.session():
             beside = runtime.Share(cpus=job.recipe.run.read_cpus + runtime.WRITE_CPUS)
             engines = runtime.plan_engines(job.recipe.engine, beside)

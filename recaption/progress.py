@@ -76,16 +76,17 @@ class Progress:
         while not stop.wait(self._every_s):
             stamp = time.strftime("%H:%M:%S")
             line = fit_to_print(watch.line())
-            self._tell(watch.new_notices())
+            self.tell(watch.new_notices())
             self._console.print(f"{stamp}  {line}", highlight=False, soft_wrap=True, markup=False)
 
     def _show_live(self, watch: _Watch, stop: threading.Event) -> None:
         with Live(Text(""), console=self._console, refresh_per_second=4, transient=True) as live:
             while not stop.wait(0.5):
                 live.update(Text(watch.line()))
-                self._tell(watch.new_notices())
+                self.tell(watch.new_notices())
 
-    def _tell(self, notices: list[str]) -> None:
+    def tell(self, notices: list[str]) -> None:
+        """Show what the user should hear of, a line each."""
         for notice in notices:
             self._console.print(f"note: {notice}", highlight=False, soft_wrap=True, markup=False)
 

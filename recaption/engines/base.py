@@ -126,15 +126,24 @@ def tell_nobody(what: str) -> None:
 async def boot_engine(
     config: EngineConfig, sampling: SamplingConfig, tell: Tell = tell_nobody
 ) -> CaptionEngine:
-    """Start the engine of a recipe. Raises EngineBootError with the engine's own error."""
-    if config.kind == "vllm":
-        from recaption.engines.vllm import VllmEngine
+    """Start the engine of a recipe and have it caption a test image.
 
-        return await VllmEngine.boot(config, sampling)
+    Raises EngineBootError with the engine's own error.
+    """
     if config.kind == "openai":
         from recaption.engines.openai import OpenAIEngine
 
-        return await OpenAIEngine.boot(config, sampling, tell)
-    from recaption.engines.echo import EchoEngine
+        return await OpenAIEngine.boot(config, sampling, tell)  # has a test image captioned, too
+    from recaption.engines.trial import prove
 
-    return await EchoEngine.boot(config, sampling)
+    engine: CaptionEngine
+    if config.kind == "vllm":
+        from recaption.engines.vllm import VllmEngine
+
+        engine = await VllmEngine.boot(config, sampling)
+    else:
+        from recaption.engines.echo import EchoEngine
+
+        engine = await EchoEngine.boot(config, sampling)
+    await prove(engine, config)
+    return engine

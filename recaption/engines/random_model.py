@@ -7,8 +7,10 @@ and benchmarks on machines that have no weights.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,17 +78,34 @@ PREFIX = "random:"
 
 
 def random_checkpoint(model: str) -> Path:
-    """Return the folder of the checkpoint that `random:SIZE` names; make it on first use."""
+    """Return the folder of the checkpoint that `random:SIZE` names; make it on first use.
+
+    It lies in the folder for temporary files, where others may have put something of that name:
+    what is not a folder of our own that only we can write is not used, but one made anew.
+    """
     size = model.removeprefix(PREFIX)
     folder = Path(tempfile.gettempdir()) / f"recaption-random-{size}-{VERSION}-{os.getuid()}"
-    if not (folder / "config.json").exists():
-        unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
-        make_random_captioner(unfinished, size)
-        try:
-            unfinished.rename(folder)
-        except OSError:  # another process was first
-            shutil.rmtree(unfinished)
+    if _is_ours(folder):
+        return folder
+    made = Path(tempfile.mkdtemp(prefix=f"{folder.name}."))  # for us alone
+    make_random_captioner(made, size)
+    with contextlib.suppress(OSError):  # another process was first, or it is another's
+        made.rename(folder)
+        return folder
+    if not _is_ours(folder):
+        return made
+    shutil.rmtree(made)
     return folder
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a checkpoint is there that nobody else can have written."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    is_private = found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return stat.S_ISDIR(found.st_mode) and is_private and (folder / "config.json").exists()
 
 
 def make_random_captioner(folder: str | Path, size: str = "tiny", seed: int = 0) -> Path:

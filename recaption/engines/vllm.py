@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from recaption.config import EngineConfig, RecipeError, SamplingConfig, nearest
+from recaption.config import EngineConfig, RecipeError, SamplingConfig
 from recaption.engines.base import (
     EngineBootError,
     EngineDied,
@@ -20,8 +20,11 @@ from recaption.engines.base import (
     RequestFailed,
     caption_text,
 )
+from recaption.engines.boot_log import BootLog
 from recaption.engines.choices import CANDIDATES, weigh
 from recaption.engines.identity import resolve_model
+from recaption.engines.preflight import doubt_of_model
+from recaption.engines.vllm_arguments import check_arguments
 from recaption.sample import Caption, Reason
 
 _CPU_ENVIRONMENT = {
@@ -45,7 +48,7 @@ class VllmEngine:
 
         self._llm = llm
         self._sampling = sampling_arguments(sampling)
-        self._prompt = chat_prompt(llm.vllm_config)
+        self._prompt = chat_prompt(llm)
         self.info = EngineInfo("vllm", vllm.__version__, config.model, config.revision)
         running = llm.vllm_config.scheduler_config.max_num_seqs
         # Enough that the next request waits, processed, when one of the running ones ends.
@@ -54,12 +57,16 @@ class VllmEngine:
     @classmethod
     async def boot(cls, config: EngineConfig, sampling: SamplingConfig) -> VllmEngine:
         """Load the model and start the engine's process; takes a minute or more."""
+        llm, log = None, BootLog()
         try:
-            return cls(await asyncio.to_thread(_start, config), config, sampling)
-        except RecipeError:
-            raise
+            llm = await asyncio.to_thread(_start, config)
+            return cls(llm, config, sampling)
         except Exception as e:
-            raise EngineBootError(_own_words(e)) from e
+            if llm is not None:
+                await asyncio.to_thread(llm.shutdown)
+            if isinstance(e, RecipeError | EngineBootError):
+                raise
+            raise _boot_failure(e, config, log) from e
 
     async def answer(self, job: Job) -> list[Caption]:
         """Return `n` captions of one image, or what it makes of each choice of a question."""
@@ -112,20 +119,6 @@ class VllmEngine:
         await asyncio.to_thread(llm.shutdown)
 
 
-def check_arguments(config: EngineConfig) -> None:
-    """Check the names in `engine.args` against vLLM's. Raises RecipeError. Imports vLLM."""
-    from dataclasses import fields
-
-    from vllm import AsyncEngineArgs
-
-    known = {f.name for f in fields(AsyncEngineArgs)}
-    for name in config.args:
-        if name not in known:
-            raise RecipeError(
-                f"engine.args.{name}: vLLM has no such argument{nearest(name, known)}"
-            )
-
-
 def engine_arguments(config: EngineConfig) -> dict[str, Any]:
     """Return the keyword arguments of vLLM's engine, also those of the benchmark's bare one.
 
@@ -152,11 +145,29 @@ def engine_arguments(config: EngineConfig) -> dict[str, Any]:
 
 
 def _start(config: EngineConfig) -> Any:
+    check_arguments(config)
+    doubt = doubt_of_model(config)  # vLLM would ask for two minutes, and not name the model
+    if doubt is not None and not doubt.may_pass:
+        raise EngineBootError(doubt.text, is_final=True)
     from vllm import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    check_arguments(config)
     return AsyncLLM.from_engine_args(AsyncEngineArgs(**engine_arguments(config)))
+
+
+def _boot_failure(error: Exception, config: EngineConfig, log: BootLog) -> EngineBootError:
+    """Return what vLLM says, with what its own process said of why it died.
+
+    What is wrong with its arguments or its model another boot does not mend.
+    """
+    from pydantic import ValidationError
+
+    words, cause = _own_words(error), log.cause()
+    if isinstance(error, RuntimeError) and cause:
+        words = f"{cause} ({words})"
+    is_final = isinstance(error, ValidationError | TypeError | NotImplementedError | ImportError)
+    is_final |= isinstance(error, OSError) and config.model in words
+    return EngineBootError(f"engine.model {config.model}: vLLM: {words}", is_final=is_final)
 
 
 def sampling_arguments(sampling: SamplingConfig) -> dict[str, Any]:
@@ -167,26 +178,46 @@ def sampling_arguments(sampling: SamplingConfig) -> dict[str, Any]:
     }
 
 
-def chat_prompt(vllm_config: Any) -> Callable[[str], str]:
+def chat_prompt(llm: Any) -> Callable[[str], str]:
     """Return the function that puts a prompt behind the image in the model's chat template.
 
-    The template is rendered once with a marker in the place of the text.
+    The template is rendered once, by vLLM, with a marker in the place of the text: vLLM knows
+    which templates take a message in parts, and which as a string with the image's placeholder.
     """
+    config = llm.vllm_config.model_config
+    marker = "RECAPTION-PROMPT"
+    chat = _render(llm, marker)
+    before, found, after = chat.partition(marker)
+    if not found:
+        text = f"engine.model {config.model}: its chat template leaves out the user's text"
+        raise EngineBootError(text, is_final=True)
+    return lambda text: before + text + after
+
+
+def _render(llm: Any, text: str) -> str:
+    """Return a chat about an image as the model is given it."""
+    from PIL import Image
+    from vllm.renderers.params import ChatParams
+
+    image = {"type": "image_pil", "image_pil": Image.new("RGB", (64, 64))}
+    messages = [{"role": "user", "content": [image, {"type": "text", "text": text}]}]
+    how = {"add_generation_prompt": True, "tokenize": False}
+    _, prompt = llm.renderer.render_messages(messages, ChatParams(chat_template_kwargs=how))
+    if isinstance(prompt.get("prompt"), str):
+        return str(prompt["prompt"])
+    return _render_by_processor(llm.vllm_config.model_config, text)
+
+
+def _render_by_processor(config: Any, text: str) -> str:
+    """The same by transformers: of a Mistral, vLLM renders tokens only."""
     from transformers import AutoProcessor
 
-    config = vllm_config.model_config
     processor = AutoProcessor.from_pretrained(
         config.model, revision=config.revision, trust_remote_code=config.trust_remote_code
     )
-    marker = "RECAPTION-PROMPT"
-    content = [{"type": "image"}, {"type": "text", "text": marker}]
-    chat = processor.apply_chat_template(
-        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-    )
-    before, found, after = chat.partition(marker)
-    if not found:
-        raise EngineBootError(f"{config.model}: its chat template leaves out the user's text")
-    return lambda text: before + text + after
+    content = [{"type": "image"}, {"type": "text", "text": text}]
+    chat = [{"role": "user", "content": content}]
+    return str(processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
 
 
 def _caption(output: Any, seed: int, prompt_tokens: int) -> Caption:

@@ -81,7 +81,7 @@ def _bare_requests(job: Job, llm: Any) -> tuple[list[Any], list[Any]]:
     from recaption.decode import to_rgb
     from recaption.engines.vllm import chat_prompt, sampling_arguments
 
-    write = chat_prompt(llm.llm_engine.vllm_config)
+    write = chat_prompt(llm.llm_engine)
     prompts, sampling = [], []
     for shard in job.shards:
         for part in job.preparer.parts(shard):
