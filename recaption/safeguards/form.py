@@ -142,7 +142,7 @@ _BOILERPLATE = re.compile(
     r"|\bany questions or need|\bfeel free to ask"
 )
 _MOOD = re.compile(
-    r"(?:^|[.!?:\n][ \t]*)the (?:overall|general) \w+(?: and \w+)?(?: of [^.]*)? (?:is|are)\b"
+    r"(?:^|[.!?:\n][ \t]*)the (?:overall|general) \w+(?: and \w+)?(?: of [^.]{0,80})? (?:is|are)\b"
 )
 
 
@@ -162,7 +162,7 @@ def boilerplate(caption: Caption, asked: Asked) -> Verdict:
 
 
 _CHAT_TOKEN = re.compile(
-    r"<\s*[|｜][^<>\n]{0,40}>|<[^<>\n]{0,40}[|｜]\s*>|<</?SYS>>|\[\|/?\w+\|\]|\|[A-Z]{4,}\|"
+    r"<\s{0,9}[|｜][^<>\n]{0,40}>|<[^<>\n]{0,40}[|｜]\s{0,9}>|<</?SYS>>|\[\|/?\w+\|\]|\|[A-Z]{4,}\|"
     r"|\[/?(?:INST|IMG|IMG_END|IMG_BREAK|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|THINK"
     r"|SEP|CLS|PAD|UNK|MASK|BOS|EOS|g?s?MASK)\]|(?m:^(?:USER|ASSISTANT|user|assistant)\s*(?::|$))"
 )
@@ -194,7 +194,7 @@ def markup(caption: Caption, asked: Asked) -> Verdict:
 
 
 _FENCED = re.compile(r"<(\w+)>.*?</\1>", re.DOTALL)
-_FENCE_TAG = re.compile(rf"[<‹]\s*/?\s*(?:{_TAGS})\b[^<>‹›]{{0,20}}[>›]", re.IGNORECASE)
+_FENCE_TAG = re.compile(rf"[<‹]\s{{0,9}}/?\s{{0,9}}(?:{_TAGS})\b[^<>‹›]{{0,20}}[>›]", re.IGNORECASE)
 
 
 def prompt_leak(caption: Caption, asked: Asked) -> Verdict:
