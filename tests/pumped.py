@@ -17,8 +17,8 @@ from typing import Any
 
 _MOST = 8  # different letters that a set of letters is tried with
 _POOL = (
-    " \n\t0a1bZ_.-<>|#&;,:'\"@+/()[]{}!?=*x~^%$\\\u00a0\u00e9\u0416\u4e00\u2019\u201c\u201d\u00ab\u00bb"
-    "\u2013\u300c\u300d\u0301\u2026\u200b\u0e01\x00\x85"
+    " \n\t0a1bZ_.-<>|#&;,:'\"@+/()[]{}!?=*x~^%$\\\u00a0\u00e9\u0416\u4e00\u2019\u201c\u201d"
+    "\u00ab\u00bb\u2013\u300c\u300d\u0301\u2026\u200b\u0e01\x00\x85"
 )
 _WAYS = 3  # in which what leads to a repeat is made
 _PIECES = (1, 12)  # how often what is repeated stands in a piece

@@ -27,7 +27,7 @@ _MAYBE_MOJIBAKE = re.compile(
 )
 _PERCENT = re.compile(r"(?:%[C-Fc-f][0-9A-Fa-f](?:%[89ABab][0-9A-Fa-f])+)+|%20")
 _ENTITY_OF_ENTITY = re.compile(r"&(?:amp;)+", _I)
-_TAG = re.compile(r"<!--.{0,2000}?-->|<[/!?]?[A-Za-z][^<>]*>", re.DOTALL)
+_TAG = re.compile(r"<!--(?:(?!<!--).)*?-->|<[/!?]?[A-Za-z][^<>]*>", re.DOTALL)
 _CUT_TAG = re.compile(
     r"</?(?:a|b|br|div|em|font|h\d|i|img|li|p|span|strong|table|td|tr|ul)\b[^<>]*$", _I
 )
@@ -56,7 +56,7 @@ EXTENSION = re.compile(
 _WHEN = r"[-_ (]*(?:\d[-\d_. :]*(?:\bat\b[-\d_. :]*)?(?:[ap]\.?m\b\.?)?)\)?"
 FILE_NAME = re.compile(
     r"(?<![^\W_])(?:"
-    r"(?:IMGP?|_?DSC[NF]?|PICT|MVI|GOPR|PXL|CIMG|HPIM)[-_ ]?\d{3,}(?:[-_]\w{1,8})*"
+    r"(?:IMGP?|_?DSC[NF]?|PICT|MVI|GOPR|PXL|CIMG|HPIM)[-_ ]?\d{3,}(?:[-_]+[^\W_]{1,8})*"
     r"|(?:SAM|DJI|KIMG|WP|VID|FB_IMG)_\d[\d_]{2,}|P\d{7}|(?:19|20)\d{6}_\d{6}"
     r"|(?:image|img|photo|picture|pic|file|scan|untitled|unnamed|slide|foto|bild)[-_]?\d+"
     r"(?:[-_]\d+)*"
