@@ -28,7 +28,12 @@ def empty(caption: Caption, asked: Asked) -> Verdict:
     """Find a caption without a letter, digit or symbol in it."""
     if any(c.isprintable() and not c.isspace() for c in caption.text):
         return Verdict("form.empty")
-    message = f"the model ended after {caption.caption_tokens} tokens with no text"
+    ended = f"the model ended after {caption.caption_tokens} tokens with no text"
+    message = f"{ended} (finish reason: {caption.finish_reason or 'not told'})"
+    if caption.finish_reason == "length":
+        message += "; raise sampling.max_tokens: all of them went into what is not the caption"
+    elif caption.finish_reason == "content_filter":
+        message += "; the server's content filter took it"
     return Verdict("form.empty", Reason.EMPTY_CAPTION, message)
 
 
