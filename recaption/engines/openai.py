@@ -200,6 +200,8 @@ class OpenAIEngine:
                 continue
             if refusal:
                 self._remember(dialect, refusal)
+            elif job.request.n > 1 and dialect.has_n and not dialect.is_n_proven:
+                self._dialect = replace(self._dialect, is_n_proven=True)
             return captions
 
     def _first_dialect(self) -> Dialect:

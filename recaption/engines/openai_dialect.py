@@ -59,6 +59,7 @@ class Dialect:
     """What a server understands beyond the bare protocol, as far as it is known.
 
     `left_out`: parameters it is not sent. `has_long_seeds`: seeds may have 63 bits, else 31.
+    `is_n_proven`: it gave several captions at once before.
     """
 
     left_out: frozenset[str] = frozenset()
@@ -66,6 +67,7 @@ class Dialect:
     candidates: int = CANDIDATES
     says_completion_tokens: bool = False
     is_vllm: bool = False
+    is_n_proven: bool = False
 
     @property
     def has_n(self) -> bool:
@@ -82,7 +84,8 @@ class Dialect:
                 continue
             if name in _HARMLESS or not _OF_VALUE.search(refusal):
                 return self._less(name)
-        if "n" in sent and refusal.startswith(_BAD_REQUEST):  # to ask n times means the same
+        may_be_n = "n" in sent and not self.is_n_proven  # and to ask n times means the same
+        if may_be_n and refusal.startswith(_BAD_REQUEST):
             return self._less("n")
         return None
 

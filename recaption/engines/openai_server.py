@@ -32,6 +32,7 @@ _CONNECT_S = 10.0
 _MOST_BYTES = 4 * 2**20  # of an answer, packed or not, beside what is asked for
 _CHUNK = 2**16
 _NAMES_TOLD = 10
+_A_SECRET = 6  # characters; a shorter key is a placeholder, such as EMPTY
 _NO_LISTING = (403, 404, 405, 501)  # some servers list no models, some keys may not ask
 _KEEP_ALIVE_S = 4.0  # less than the 5 s after which vLLM closes an idle connection
 
@@ -56,6 +57,7 @@ class Server:
         self._vouching = asyncio.Lock()
         self.check_body: bytes | None = None  # the request that shows whether it captions
         self._timeout_s = timeout_s
+        self._key = key.encode()
         self._session = _session(key)
         self._permits = asyncio.Semaphore(concurrency)
         self._recovery: asyncio.Task[None] | None = None
@@ -197,7 +199,7 @@ class Server:
                 asyncio.timeout(timeout_s),
                 self._session.request(method, url, data=body, allow_redirects=False) as response,
             ):
-                raw = await _read(response, most_bytes)
+                raw = self._without_key(await _read(response, most_bytes))
         except aiohttp.ClientSSLError as e:
             text = (
                 f"no secure connection: {e}; is it an http:// server, or its certificate unknown?"
@@ -219,6 +221,10 @@ class Server:
         if response.status != 200:
             raise judge(response.status, response.headers, raw)
         return parse(raw, response.content_type)
+
+    def _without_key(self, raw: bytes) -> bytes:
+        """Take our key out of what a server says: some repeat it in an error, which is kept."""
+        return raw.replace(self._key, b"[key]") if len(self._key) >= _A_SECRET else raw
 
     async def close(self) -> None:
         """Drop the connections; those who wait get EngineDied."""

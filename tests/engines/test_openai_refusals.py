@@ -274,3 +274,24 @@ def test_an_outage_is_told_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> No
     play(scenario)
     assert "is away, its requests wait: no connection" in told[0] and told[-1] == ""
     assert openai_server._MOST_BYTES < 2**23
+
+
+def test_a_refusal_where_n_is_known_to_work_costs_one_request() -> None:
+    async def scenario(engine: OpenAIEngine, endpoint: FakeEndpoint) -> None:
+        await engine.answer(job(0, n=3))
+        with pytest.raises(RequestFailed, match="HTTP 400: content management policy"):
+            await engine.answer(job(1, n=3, prompt="cursed"))
+
+    endpoint = play(scenario, faults_of={"cursed": Status(400, "content management policy")})
+    assert len(endpoint.bodies) == 2
+
+
+def test_a_key_that_a_server_repeats_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THE_KEY", "sk-very-secret")
+    fault = Status(400, "no right for Bearer sk-very-secret")
+
+    async def scenario(engine: OpenAIEngine, endpoint: FakeEndpoint) -> None:
+        with pytest.raises(RequestFailed, match=r"no right for Bearer \[key\]"):
+            await engine.answer(job(1, prompt="cursed"))
+
+    play(scenario, faults_of={"cursed": fault}, settings={"api_key_env": "THE_KEY"})
