@@ -1,0 +1,70 @@
+"""How vLLM is given an image and a prompt, in whatever way a model's chat template takes them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from recaption.config import EngineConfig
+from recaption.engines.base import EngineBootError
+from recaption.engines.vllm import _boot_failure, chat_prompt, engine_arguments
+from recaption.shapeworld.captioner import BUILT_IN
+
+pytestmark = pytest.mark.vllm
+
+IN_PARTS = (
+    "{% for m in messages %}{% for c in m['content'] %}"
+    "{% if c['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% else %}{{ c['text'] }}{% endif %}{% endfor %}{% endfor %}{{ '!' }}"
+)
+AS_STRING = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}{% endfor %}"
+WITHOUT_TEXT = "{% for m in messages %}{{ m['role'] }}{% endfor %}"
+PLACEHOLDER = "<|vision_start|><|image_pad|><|vision_end|>"
+
+
+def chat(folder: Path, template: str) -> Any:
+    """Return the function that writes prompts for a checkpoint with a template; boots nothing."""
+    from vllm import AsyncEngineArgs
+    from vllm.renderers import renderer_from_config
+
+    model = folder / "model"
+    shutil.copytree(BUILT_IN["builtin:shapeworld"], model)
+    (model / "chat_template.jinja").write_text(template)
+    args = {"dtype": "float32", "enforce_eager": True, "max_model_len": 512}
+    config = EngineConfig(kind="vllm", model=str(model), args=args)
+    made = AsyncEngineArgs(**engine_arguments(config)).create_engine_config()
+    return chat_prompt(SimpleNamespace(vllm_config=made, renderer=renderer_from_config(made)))
+
+
+@pytest.mark.parametrize(
+    ("template", "wanted"),
+    [
+        (IN_PARTS, f"{PLACEHOLDER}see {{this}}!"),
+        (AS_STRING, f"user: {PLACEHOLDER}\nsee {{this}}"),
+    ],
+)
+def test_a_template_gets_the_message_as_it_takes_it(
+    tmp_path: Path, template: str, wanted: str
+) -> None:
+    assert chat(tmp_path, template)("see {this}") == wanted
+
+
+def test_a_template_that_leaves_the_text_out_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineBootError, match="leaves out the user's text") as failure:
+        chat(tmp_path, WITHOUT_TEXT)
+    assert failure.value.is_final and str(tmp_path) in str(failure.value)
+
+
+def test_what_vllm_says_of_a_wrong_argument_is_one_final_line() -> None:
+    from vllm import AsyncEngineArgs
+
+    args = {"dtype": "float33"}
+    config = EngineConfig(kind="vllm", model="builtin:shapeworld", args=args)
+    with pytest.raises(Exception, match="float33") as error:
+        AsyncEngineArgs(**engine_arguments(config)).create_engine_config()
+    failure = _boot_failure(error.value, config, SimpleNamespace(cause=lambda: ""))  # type: ignore[arg-type]
+    assert failure.is_final and "dtype" in str(failure) and "\n" not in str(failure)
