@@ -86,7 +86,7 @@ def test_what_a_run_keeps_and_says(
     caplog.set_level(logging.DEBUG, "recaption")
     corpus = tmp_path / "corpus"
     url = f"{server}/d/a.tar?{QUERY}{SIGNATURES[0]}"
-    make_corpus(corpus, url, "engine.url=http://u:engine-HUSH@h/v1?key=HUSH")
+    make_corpus(corpus, url)
     kept = everything_in(corpus)
     assert "HUSH" not in kept and "127.0.0.1" in kept
     reader = CorpusReader(str(corpus))

@@ -10,7 +10,6 @@ from recaption import storage
 from recaption.config import Recipe, RecipeError, nearest
 from recaption.recipe_file import parse_recipe, parse_yaml, to_yaml
 from recaption.storage.shown import location_of
-from recaption.storage.spelling import is_same_place
 
 FORMAT = 1
 
@@ -98,8 +97,7 @@ def pick_version(corpus: str, fingerprint: str = "") -> str:
             f"{corpus}: no version {fingerprint!r}{close} (versions: {', '.join(versions)})"
         )
     raise RecipeError(
-        f"{corpus}: has {len(versions)} versions, name one with --version (training: data.version):"
-        f" {', '.join(versions)}"
+        f"{corpus}: has {len(versions)} versions, name one with --version: {', '.join(versions)}"
     )
 
 
@@ -115,12 +113,11 @@ def _check(corpus: str, found: Manifest, wanted: Manifest) -> None:
             f"{corpus}: holds data set {found.dataset!r}, the recipe reads {wanted.dataset!r};"
             f" set source.dataset={found.dataset} if it is the same, or another corpus.path"
         )
-    old = location_of(found.root)  # it had passwords in it once
-    if old != wanted.root and not is_same_place(old, wanted.root):
+    if location_of(found.root) != wanted.root:  # it had passwords in it once
         raise RecipeError(
             f"{corpus}: shard names are paths below {found.root}, this recipe's are below"
-            f" {wanted.root}; if the images moved: `recaption move {corpus} --source"
-            f" {wanted.root}`, else set source.root to the folder that is the same in both"
+            f" {wanted.root}; set source.root to the folder that is the same in both (for data"
+            " that moved: its new place, after editing root in corpus.json)"
         )
 
 

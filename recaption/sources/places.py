@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from recaption import storage
 from recaption.config import SourceConfig, nearest
 from recaption.sources.braces import expand_braces
 from recaption.sources.ids import shard_suffix
-from recaption.storage.paths import local_path, scheme_of
+from recaption.storage.addresses import are_public, look_up
+from recaption.storage.paths import PUBLIC_ONLY, local_path, scheme_of
 from recaption.storage.shown import location_of, without_secrets
 from recaption.text import decode_text
 
 _WILDCARD = re.compile(r"[*?[]")
+_LONGEST_LIST = 64 << 20  # bytes
 _SPECIAL = re.compile(r"[*?[{]")
 
 
@@ -128,7 +130,7 @@ def _is_list(path: str) -> bool:
 
 def _read_list(url: str) -> list[str]:
     """Return the paths in a list, one per line; relative ones are relative to the list."""
-    text = decode_text(storage.read_bytes(url))
+    text = decode_text(storage.read_bytes(url, most=_LONGEST_LIST, stays=True))
     lines = [re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines()]
     folder = path_of(url).rpartition("/")[0]
     found = [line if _is_absolute(line) else f"{folder}/{line}" for line in lines if line]
@@ -140,7 +142,31 @@ def _read_list(url: str) -> list[str]:
 def _resolve_line(path: str, line: str) -> list[Place]:
     if _is_list(line):
         raise ValueError(f"source.path {path}: {line} in it is a list again; give one list")
-    return [_place(line)]
+    place = _place(line)
+    if not storage.is_remote(path):
+        return [place]
+    return [replace(place, urls=tuple(_url_in_list(url, path) for url in place.urls))]
+
+
+def _url_in_list(url: str, path: str) -> str:
+    """Return a url that a remote list names, as far as it may: its author is not the user.
+
+    Its own host or bucket, and other web servers if their address is public: the user's disk, other
+    buckets with the user's keys, and hosts of a private network are not for it to name.
+    """
+    if _host(url) == _host(path):
+        return url
+    if not is_web(url):
+        raise ValueError(
+            f"source.path {path}: it names {url}, but a list that comes over the network may name"
+            f" only files of its own place and of public web servers; copy the list here"
+        )
+    is_within = is_web(path) and not are_public(look_up(urlsplit(path).hostname or ""))
+    return url if is_within else url + PUBLIC_ONLY
+
+
+def _host(url: str) -> list[str]:
+    return location_of(url).split("/")[:3] if storage.is_remote(url) else []
 
 
 def _is_absolute(path: str) -> bool:

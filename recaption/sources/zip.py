@@ -12,15 +12,12 @@ table itself cannot be, the shard is broken.
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -64,7 +61,6 @@ from recaption.text import printable
 _METHODS = frozenset((0, 8))  # stored, deflate: zlib alone can be told to stop
 _OTHER_METHODS = {9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstd", 95: "xz"}
 _IS_ENCRYPTED = 0x1  # a bit of a member's flags
-_SPOOLED = 64 << 20  # bytes of a whole archive that are kept in memory
 _MOST_MEMBERS = 1024  # of a key, but for its images
 _MOST_TEXT = 4 * FIELD_LIMIT  # bytes of all texts of a sample
 
@@ -93,24 +89,12 @@ def count_samples(shard: Shard) -> int:
 
 @contextmanager
 def _open_zip(shard: Shard) -> Iterator[Table]:
-    with storage.open_read(shard.url) as stream, _seekable(stream) as file:
+    with storage.open_read(shard.url) as stream, storage.seekable(stream, shard.url) as file:
         start = file.read(512)
         try:
             yield Table(file)
         except BadZipError as error:
             raise BrokenShard(f"{shard.name}: {_say_broken(start, error)}") from error
-
-
-@contextmanager
-def _seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
-    """Yield the stream, or a temporary copy of one that only goes forward."""
-    if stream.seekable():
-        yield stream
-        return
-    with tempfile.SpooledTemporaryFile(_SPOOLED) as copy:
-        shutil.copyfileobj(stream, copy, 1 << 20)
-        copy.seek(0)
-        yield cast(BinaryIO, copy)
 
 
 def _say_broken(start: bytes, error: Exception) -> str:

@@ -37,6 +37,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+from recaption.storage.copied import seekable
 from recaption.storage.diagnosis import Trouble
 from recaption.storage.errors import StorageError, explain, explained
 from recaption.storage.local import find_link
@@ -67,6 +68,7 @@ __all__ = [
     "put_if_absent",
     "read_bytes",
     "relative",
+    "seekable",
     "write_bytes",
 ]
 
@@ -143,10 +145,17 @@ def open_read(url: str, *, retry: RetryPolicy = RETRIES) -> BinaryIO:
         return store_of(url, retry).open_read(url)
 
 
-def read_bytes(url: str, *, retry: RetryPolicy = RETRIES) -> bytes:
-    """Return the content of a file."""
+def read_bytes(
+    url: str, *, most: int | None = None, stays: bool = False, retry: RetryPolicy = RETRIES
+) -> bytes:
+    """Return the content of a file.
+
+    More than `most` bytes are an error; of a web server, more than a GiB. With `stays`, so is an
+    answer of another host than the url's.
+    """
+    limit = {} if most is None else {"most": most}
     with explained(url, "read"):
-        return store_of(url, retry).read_bytes(url)
+        return store_of(url, retry).read_bytes(url, stays=stays, **limit)
 
 
 def write_bytes(url: str, data: bytes, *, retry: RetryPolicy = RETRIES) -> None:

@@ -29,6 +29,14 @@ class StorageError(ValueError):
         self.trouble = trouble
 
 
+def too_long(url: str, most: int) -> StorageError:
+    """Return the error of a file that has more bytes than are read of one."""
+    return StorageError(
+        f"could not read {printable(without_secrets(url))}: it has more than {most:,} bytes, which"
+        " is more than can be meant. Check the path."
+    )
+
+
 class HttpStatusError(OSError):
     """A web server answered with an error status."""
 

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, cast
 
 from fsspec.core import url_to_fs
 
+from recaption.storage.errors import too_long
 from recaption.storage.paths import FileInfo, is_chained, matches, split_pattern
 from recaption.storage.ranges import Answer, RangedFile, RangeReader
 from recaption.storage.retry import RetryPolicy, retried_here
@@ -24,9 +25,13 @@ class GenericStore:
     def __init__(self, retry: RetryPolicy) -> None:
         self.retry = retry
 
+    def _driver(self, url: str) -> tuple[Any, str]:
+        """Return fsspec's driver for a url, and what the url is called there."""
+        return cast(tuple[Any, str], url_to_fs(url))
+
     def list_tree(self, url: str) -> Iterator[FileInfo]:
         """Yield all files below a folder, in the order of their names."""
-        fs, path = url_to_fs(url)
+        fs, path = self._driver(url)
         fs.invalidate_cache()
         doing = f"list {without_secrets(url)}"
         found = retried_here(lambda: _find(fs, path), self.retry, doing)
@@ -50,7 +55,7 @@ class GenericStore:
 
     def info(self, url: str) -> FileInfo:
         """Return what the driver knows of a file."""
-        fs, path = url_to_fs(url)
+        fs, path = self._driver(url)
         fs.invalidate_cache()
         entry = retried_here(lambda: fs.info(path), self.retry, f"look at {without_secrets(url)}")
         if entry.get("type") == "directory":
@@ -59,7 +64,7 @@ class GenericStore:
 
     def exists(self, url: str) -> bool:
         """Say whether there is such a file or folder."""
-        fs, path = url_to_fs(url)
+        fs, path = self._driver(url)
         fs.invalidate_cache()
         return bool(
             retried_here(lambda: fs.exists(path), self.retry, f"look for {without_secrets(url)}")
@@ -69,28 +74,31 @@ class GenericStore:
         """Open a file: by ranges, or the driver's way where one url is inside another."""
         if not is_chained(url):
             return RangeReader.open(self._ranged_by_driver(url))
-        fs, path = url_to_fs(url)
+        fs, path = self._driver(url)
         opened = retried_here(
             lambda: fs.open(path, "rb"), self.retry, f"open {without_secrets(url)}"
         )
         opened.file_system = fs  # an archive is closed when nobody holds its file system any more
         return cast(BinaryIO, opened)
 
-    def read_bytes(self, url: str) -> bytes:
+    def read_bytes(self, url: str, most: int = 0, stays: bool = False) -> bytes:
         """Return the content of a file."""
-        fs, path = url_to_fs(url)
-        return bytes(
-            retried_here(lambda: fs.cat_file(path), self.retry, f"read {without_secrets(url)}")
-        )
+        fs, path = self._driver(url)
+        window = {"start": 0, "end": most + 1} if most else {}
+        doing = f"read {without_secrets(url)}"
+        data = bytes(retried_here(lambda: fs.cat_file(path, **window), self.retry, doing))
+        if most and len(data) > most:
+            raise too_long(url, most)
+        return data
 
     def write_bytes(self, url: str, data: bytes) -> None:
         """Write a file in one call of the driver's."""
-        fs, path = url_to_fs(url)
+        fs, path = self._driver(url)
         retried_here(lambda: fs.pipe_file(path, data), self.retry, f"write {without_secrets(url)}")
 
     def put_if_absent(self, url: str, data: bytes) -> bool:
         """Look, write, read back: exact within a process, last writer wins between processes."""
-        fs, path = url_to_fs(url)
+        fs, path = self._driver(url)
         with _PUT_LOCK:
             if self.exists(url):
                 return False
@@ -106,11 +114,11 @@ class GenericStore:
                 self._delete_one(url)
 
     def _delete_one(self, url: str) -> None:
-        fs, path = url_to_fs(url)
+        fs, path = self._driver(url)
         retried_here(lambda: fs.rm_file(path), self.retry, f"delete {without_secrets(url)}")
 
     def _ranged_by_driver(self, url: str) -> RangedFile:
-        fs, path = url_to_fs(url)
+        fs, path = self._driver(url)
         file = self.info(url)
 
         @asynccontextmanager

@@ -12,8 +12,10 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import RawIOBase
 from typing import BinaryIO
 
+from recaption.storage.errors import too_long
 from recaption.storage.paths import (
     TEMPORARY_SUFFIX,
     FileInfo,
@@ -81,10 +83,15 @@ class LocalStore:
         """Open a file; the kernel reads ahead."""
         return open(local_path(url), "rb", buffering=_READ_BUFFER)
 
-    def read_bytes(self, url: str) -> bytes:
+    def read_bytes(self, url: str, most: int = 0, stays: bool = False) -> bytes:
         """Return the content of a file."""
         with open(local_path(url), "rb", buffering=0) as file:
-            return file.readall()
+            if not most:
+                return file.readall()
+            data = b"".join(_pieces(file, most + 1))
+        if len(data) > most:
+            raise too_long(url, most)
+        return data
 
     def write_bytes(self, url: str, data: bytes) -> None:
         """Write beside the target, flush to the disk, rename over it."""
@@ -121,6 +128,13 @@ def _found(url: str, path: str) -> FileInfo:
         if not os.path.islink(path):
             raise
         return FileInfo(url, None, "")
+
+
+def _pieces(file: RawIOBase, size: int) -> Iterator[bytes]:
+    """Yield what there is of `size` bytes; one read of a pipe or a device gives less."""
+    while size and (piece := file.read(min(size, _READ_BUFFER))):
+        yield piece
+        size -= len(piece)
 
 
 def _file_info(url: str, stat: os.stat_result) -> FileInfo:

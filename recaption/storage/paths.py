@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 LOCAL_SCHEMES = ("", "file", "local")
+PUBLIC_ONLY = "#only-public"
+"""Behind a url that not the user named but a list: its host must be public. No server sees it."""
+
 TEMPORARY_SUFFIX = ".recaption-tmp"
 
 _NAME = r"[A-Za-z][A-Za-z0-9+.-]*"

@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 from fsspec.asyn import get_loop
 
 from recaption.storage.diagnosis import Trouble
-from recaption.storage.errors import StorageError, explained
+from recaption.storage.errors import StorageError, explained, too_long
 from recaption.storage.retry import RetryPolicy
 from recaption.storage.shown import without_secrets
 
 T = TypeVar("T")
+
+_SLOW_COUNTS = 3  # attempts that one counts for which was given up as too slow
 
 FIRST_BLOCK = 256 << 10  # bytes; each block read on from the last is twice as large
 LARGEST_BLOCK = 8 << 20  # bytes; a reader holds two
@@ -87,6 +89,7 @@ class _Progress:
     got: bytearray
     version: str
     total: int = 0
+    most: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +104,15 @@ class RangedFile:
     retry: RetryPolicy
     patience_s: float = 120.0
 
-    async def fetch(self, start: int, length: int | None, version: str = "") -> Block:
-        """Return `length` bytes from `start`, fewer at the file's end; None: all that follow.
+    async def fetch(
+        self, start: int, length: int | None, version: str = "", most: int = 0
+    ) -> Block:
+        """Return `length` bytes from `start`, fewer at the file's end; None: all, `most` at most.
 
         What has arrived when a request breaks is kept; the number of attempts counts from the last
         one that brought something. Raises StorageError if the file is not of the given version.
         """
-        progress = _Progress(bytearray(), version)
+        progress = _Progress(bytearray(), version, most=most)
         attempt = 0
         while True:
             attempt += 1
@@ -116,7 +121,10 @@ class RangedFile:
                 await self._fetch_rest(progress, start, length)
                 return Block(start, bytes(progress.got), progress.total, progress.version)
             except Exception as error:
-                attempt = 1 if len(progress.got) > before else attempt
+                if type(error) is TimeoutError:  # ours: bytes come, but too slowly to wait for
+                    attempt += _SLOW_COUNTS
+                elif len(progress.got) > before:
+                    attempt = 1
                 delay = self.retry.pause(attempt, error, f"read {without_secrets(self.url)}")
             await asyncio.sleep(delay)
 
@@ -124,16 +132,24 @@ class RangedFile:
         """Append what is missing of the range. Raises ConnectionResetError if it comes short."""
         got = progress.got
         missing = None if length is None else length - len(got)
-        limit = None if missing is None else deadline_s(missing, self.patience_s)
+        began = asyncio.get_running_loop().time()
+        before = len(got)
         async with (
-            asyncio.timeout(limit),
+            asyncio.timeout(deadline_s(missing or 0, self.patience_s)) as limit,
             self.open_range(start + len(got), missing) as answer,
         ):
             self._check_version(progress.version, answer.version)
             progress.version, progress.total = answer.version, answer.total
+            end = answer.total if length is None else min(answer.total, start + length)
+            if progress.most and end - start > progress.most:
+                raise too_long(self.url, progress.most)
             async for piece in answer.pieces:
                 got += piece
-        end = answer.total if length is None else min(answer.total, start + length)
+                if start + len(got) > end:  # more than was asked for, perhaps without end
+                    del got[max(0, end - start) :]
+                    break
+                if missing is None:
+                    limit.reschedule(began + deadline_s(len(got) - before, self.patience_s))
         if start + len(got) < end:
             raise ConnectionResetError(f"got {len(got)} bytes, expected {end - start}")
 

@@ -100,9 +100,9 @@ class S3Store:
         """Open an object as a seekable stream."""
         return RangeReader.open(self._ranged(url))
 
-    def read_bytes(self, url: str) -> bytes:
+    def read_bytes(self, url: str, most: int = 0, stays: bool = False) -> bytes:
         """Return an object's content, from one request if it does not break."""
-        return on_loop(self._ranged(url).fetch(0, None)).data
+        return on_loop(self._ranged(url).fetch(0, None, most=most)).data
 
     def write_bytes(self, url: str, data: bytes) -> None:
         """Put an object, in parts if it is large; its MD5 goes along and its size is checked."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from recaption.storage.paths import is_remote, scheme_of
+from recaption.storage.paths import PUBLIC_ONLY, is_remote, scheme_of
 from recaption.text import without_controls
 
 HIDDEN = "..."
@@ -67,6 +67,7 @@ def without_secrets(url: str) -> str:
     """
     if not is_remote(url):
         return url
+    url = url.removesuffix(PUBLIC_ONLY)
     return "::".join(_one_without_secrets(one) for one in _CHAIN.split(url))
 
 

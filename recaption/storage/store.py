@@ -37,8 +37,8 @@ class Store(Protocol):
         """Open a file for reading."""
         ...
 
-    def read_bytes(self, url: str) -> bytes:
-        """Return the content of a file."""
+    def read_bytes(self, url: str, most: int = ..., stays: bool = False) -> bytes:
+        """Return the content of a file of at most so many bytes; `stays`: of its own host."""
         ...
 
     def write_bytes(self, url: str, data: bytes) -> None:

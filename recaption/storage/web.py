@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-import os
+import re
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, BinaryIO
 
 import aiohttp
-from fsspec.implementations.http import HTTPFileSystem
-from yarl import URL
 
 from recaption.storage.diagnosis import Trouble
-from recaption.storage.errors import HttpStatusError, StorageError, explained
+from recaption.storage.errors import HttpStatusError, StorageError, explained, too_long
+from recaption.storage.fetch import ask, driver, read_timeout_s
 from recaption.storage.generic import GenericStore
 from recaption.storage.paths import FileInfo
-from recaption.storage.ranges import Answer, RangedFile, RangeReader, no_pieces, on_loop, submit
+from recaption.storage.ranges import (
+    SLOWEST_RATE,
+    Answer,
+    RangedFile,
+    RangeReader,
+    deadline_s,
+    no_pieces,
+    on_loop,
+    submit,
+)
 from recaption.storage.retry import retried
 from recaption.storage.shown import without_secrets
 
-_CONNECT_TIMEOUT_S = 10.0
 _PIECE = 256 << 10  # bytes
-_FILESYSTEMS: dict[int, Any] = {}
+MOST_READ = 1 << 30  # bytes of a file that is read in one piece
 
 
 class NoRangesError(OSError):
@@ -53,13 +62,13 @@ class WebStore(GenericStore):
         except NoRangesError:
             return io.BufferedReader(PlainReader(url, self), _PIECE)
 
-    def read_bytes(self, url: str) -> bytes:
+    def read_bytes(self, url: str, most: int = MOST_READ, stays: bool = False) -> bytes:
         """Return a file's content; from a server without ranges, in one piece or again."""
-        file = self._ranged(url)
         try:
-            return on_loop(file.fetch(0, None)).data
+            return on_loop(self._ranged(url, stays).fetch(0, None, most=most)).data
         except NoRangesError:
-            return on_loop(retried(lambda: _whole(url), self.retry, f"read {without_secrets(url)}"))
+            doing = f"read {without_secrets(url)}"
+            return on_loop(retried(lambda: _whole(url, most, stays), self.retry, doing))
 
     def write_bytes(self, url: str, data: bytes) -> None:
         """Raise NotImplementedError."""
@@ -73,13 +82,16 @@ class WebStore(GenericStore):
         """Raise NotImplementedError."""
         raise NotImplementedError
 
-    def _ranged(self, url: str) -> RangedFile:
+    def _driver(self, url: str) -> tuple[Any, str]:
+        return driver(), url
+
+    def _ranged(self, url: str, stays: bool = False) -> RangedFile:
         @asynccontextmanager
         async def open_range(offset: int, length: int | None) -> AsyncIterator[Answer]:
-            async with _get(url, offset, length) as answer:
+            async with _get(url, offset, length, stays) as answer:
                 yield answer
 
-        return RangedFile(url, open_range, self.retry, 2 * _read_timeout_s())
+        return RangedFile(url, open_range, self.retry, _patience_s())
 
 
 class PlainReader(io.RawIOBase):
@@ -93,7 +105,9 @@ class PlainReader(io.RawIOBase):
         self._store = store
         self._consumed = 0
         self._response: Any = None
-        self._total: int | None = None
+        self._asked: Any = None
+        self._waited = 0.0  # seconds
+        self.total: int | None = None
         self._first = on_loop(retried(self._start, store.retry, f"read {without_secrets(url)}"))
 
     def readable(self) -> bool:
@@ -120,18 +134,26 @@ class PlainReader(io.RawIOBase):
     async def _start(self) -> bytes:
         """Ask for the file and wait for its first bytes."""
         await self._drop()
-        session = await _session()
-        self._response = await session.get(_parsed(self._url), headers=_HEADERS)
-        _raise_for_status(self._response)
-        self._total = self._response.content_length
+        asked = ask(self._url, _HEADERS)
+        async with asyncio.timeout(_patience_s()):
+            self._response = await asked.__aenter__()
+        self._asked = asked
+        self.total = self._response.content_length
         return await self._read()
 
     async def _read(self) -> bytes:
+        """Return the next bytes; one that waits longer than they are worth is told so."""
+        began = time.monotonic()
+        left = deadline_s(self._consumed, _patience_s()) - self._waited
         try:
-            piece = bytes(await self._response.content.read(_PIECE))
+            async with asyncio.timeout(left):
+                piece = bytes(await self._response.content.read(_PIECE))
+        except TimeoutError as error:
+            raise self._broken(f"it sends less than {SLOWEST_RATE:,} bytes/s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._broken(str(error)) from error
-        if not piece and self._total is not None and self._consumed < self._total:
+        self._waited += time.monotonic() - began
+        if not piece and self.total is not None and self._consumed < self.total:
             raise self._broken("it ended too early")
         return piece
 
@@ -140,46 +162,56 @@ class PlainReader(io.RawIOBase):
             return ConnectionResetError(what)
         return StorageError(
             f"could not read {without_secrets(self._url)}: the connection broke off after"
-            f" {self._consumed} of {self._total} bytes ({what}), and the server cannot resume (it"
+            f" {self._consumed} of {self.total} bytes ({what}), and the server cannot resume (it"
             " knows no ranges). Run the same command again, or copy the file to local disk or S3"
             " first.",
             Trouble.UNREACHABLE,
         )
 
     async def _drop(self) -> None:
-        if self._response is not None:
-            self._response.close()
-            self._response = None
+        if self._asked is not None:
+            asked, self._asked = self._asked, None
+            await asked.__aexit__(None, None, None)
 
 
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _HEADERS = {"Accept-Encoding": "identity"}
 
 
 async def _info(url: str) -> FileInfo:
     try:
-        async with _get(url, 0, 1) as answer:
+        async with asyncio.timeout(_patience_s()), _get(url, 0, 1) as answer:
             return FileInfo(url, answer.total, answer.version)
     except NoRangesError:
-        session = await _session()
-        async with session.get(_parsed(url), headers=_HEADERS) as response:
-            _raise_for_status(response)
+        async with asyncio.timeout(_patience_s()), ask(url, _HEADERS) as response:
             return FileInfo(url, response.content_length, _version(response))
 
 
-async def _whole(url: str) -> bytes:
-    session = await _session()
-    async with session.get(_parsed(url), headers=_HEADERS) as response:
-        _raise_for_status(response)
-        return bytes(await response.read())
+async def _whole(url: str, most: int, stays: bool) -> bytes:
+    """Return a whole body of at most so many bytes, if it comes at a rate that makes sense."""
+    got = bytearray()
+    began = time.monotonic()
+    async with (
+        asyncio.timeout(_patience_s()) as limit,
+        ask(url, _HEADERS, stays) as response,
+    ):
+        async for piece in response.content.iter_chunked(_PIECE):
+            got += piece
+            if len(got) > most:
+                raise too_long(url, most)
+            ahead = began + deadline_s(len(got), _patience_s()) - time.monotonic()
+            limit.reschedule(asyncio.get_running_loop().time() + ahead)
+    return bytes(got)
 
 
 @asynccontextmanager
-async def _get(url: str, offset: int, length: int | None) -> AsyncIterator[Answer]:
+async def _get(
+    url: str, offset: int, length: int | None, stays: bool = False
+) -> AsyncIterator[Answer]:
     """Ask for a range; raises NoRangesError where the server answers with something else."""
     last = "" if length is None else offset + length - 1
-    session = await _session()
     headers = {**_HEADERS, "Range": f"bytes={offset}-{last}"}
-    async with session.get(_parsed(url), headers=headers) as response:
+    async with ask(url, headers, stays) as response:
         is_whole = response.status == 200 and offset == 0
         size = response.content_length
         if response.status == 416:
@@ -187,41 +219,10 @@ async def _get(url: str, offset: int, length: int | None) -> AsyncIterator[Answe
         elif is_whole and size is not None and (length is None or size <= length):
             yield Answer(size, _version(response), response.content.iter_chunked(_PIECE))
         else:
-            _raise_for_status(response)
             if response.status != 206 or _first_byte(response) != offset:
                 raise NoRangesError("the server sends whole files only")
             pieces = response.content.iter_chunked(_PIECE)
             yield Answer(_total(response), _version(response), pieces)
-
-
-async def _session() -> aiohttp.ClientSession:
-    """Return this process's session; fsspec closes it in the end."""
-    name = os.getpid()
-    if name not in _FILESYSTEMS:
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=_CONNECT_TIMEOUT_S, sock_read=_read_timeout_s()
-        )
-        options = {"timeout": timeout, "trust_env": True, "auto_decompress": False}
-        _FILESYSTEMS[name] = HTTPFileSystem(skip_instance_cache=True, client_kwargs=options)
-    session: aiohttp.ClientSession = await _FILESYSTEMS[name].set_session()
-    return session
-
-
-def _read_timeout_s() -> float:
-    return float(os.environ.get("RECAPTION_HTTP_READ_TIMEOUT", "60"))
-
-
-def _parsed(url: str) -> URL:
-    """Keep a url that is already escaped as it is: it may carry a signature."""
-    try:
-        return URL(url, encoded="%" in url or "?" in url)
-    except ValueError as error:
-        raise aiohttp.InvalidURL(url, str(error)) from error
-
-
-def _raise_for_status(response: aiohttp.ClientResponse) -> None:
-    if response.status >= 400:
-        raise HttpStatusError(response.status, response.reason or "")
 
 
 def _version(response: aiohttp.ClientResponse) -> str:
@@ -231,11 +232,15 @@ def _version(response: aiohttp.ClientResponse) -> str:
 def _total(response: aiohttp.ClientResponse) -> int:
     """Return the file's size from `Content-Range: bytes 0-9/123` or `bytes */123`."""
     size = response.headers.get("Content-Range", "").rpartition("/")[2]
-    if not size.isdigit():
+    if not _NUMBER.fullmatch(size):
         raise NoRangesError(f"got Content-Range {response.headers.get('Content-Range')!r}")
     return int(size)
 
 
 def _first_byte(response: aiohttp.ClientResponse) -> int:
     found = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
-    return int(found) if found.strip().isdigit() else -1
+    return int(found) if _NUMBER.fullmatch(found.strip()) else -1
+
+
+def _patience_s() -> float:
+    return 2 * read_timeout_s()
