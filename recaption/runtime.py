@@ -20,7 +20,7 @@ from recaption.text import printable
 
 WRITE_CPUS = 0.1
 _RAISED = re.compile(r"[A-Za-z_][\w.]*: \S")
-_LOCAL_CPUS = 4
+LOCAL_CPUS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _join_or_start(quiet: dict[str, Any]) -> None:
     """Join the cluster of RAY_ADDRESS or `ray start`; never one that another program started."""
     # More CPUs than there may be: the engine, a reader and a writer each reserve some, and a
     # small machine runs them side by side all the same.
-    cpus = max(_LOCAL_CPUS, os.cpu_count() or 1)
+    cpus = max(LOCAL_CPUS, os.cpu_count() or 1)
     try:
         ray.init(num_cpus=cpus, include_dashboard=False, **quiet)
     except ValueError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -13,6 +15,7 @@ from typer.core import TyperGroup
 from recaption.storage.shown import fit_to_print
 
 if TYPE_CHECKING:
+    from train.check import Checked
     from train.config import TrainRecipe
 
 HELP = """Train text-to-image models on captions that rotate and follow the crop.
@@ -49,15 +52,29 @@ console = Console(highlight=False)
 def main() -> None:
     """Run the command line; a user's mistake is one message, never a traceback."""
     from recaption.cli import is_users_mistake
+    from train.errors import TrainingError
 
+    _end_in_order()
     try:
         app()
     except ValueError as e:
         if not is_users_mistake(e):
             raise
-        _fail(str(e), 2)
+        _fail(getattr(e, "lines", [str(e)]), 2)
+    except TrainingError as e:
+        _fail([str(e)], 1)
+    except OSError as e:
+        place = f"{e.filename}: " if e.filename else ""
+        _fail([f"{place}{(e.strerror or str(e)).lower()}; the same command goes on from there"], 1)
     except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on from the last checkpoint", 1)
+        _fail(["interrupted; the same command goes on from the last checkpoint"], 1)
+
+
+def _end_in_order() -> None:
+    """Let what ends a job or closes a terminal end a run as Ctrl-C does, but for `nohup`."""
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(name) is not signal.SIG_IGN:
+            signal.signal(name, signal.default_int_handler)
 
 
 @app.command()
@@ -74,40 +91,39 @@ def run(
     ] = False,
 ) -> None:
     """Train what a recipe describes; the word `run` may be left out."""
-    from train.config import load_train_recipe
+    from train.check import check_recipe, load_checked
     from train.pace import images_in_all
-    from train.run_folder import open_run, to_yaml
+    from train.run_folder import check_run, open_run, to_yaml
 
-    resolved = load_train_recipe(recipe, overrides or [])
+    resolved = load_checked(recipe, overrides or [], alone)
     if dry_run:
         _print(to_yaml(resolved))
+        check_recipe(resolved, alone)
         _print(_plan(resolved))
         return
-    latest = open_run(resolved)
-    seen, total = latest.images if latest else 0, images_in_all(resolved)
-    if seen >= total:
+    latest, total = check_run(resolved), images_in_all(resolved)
+    if latest and latest.images >= total:
         _print(
-            f"finished: {seen:,} of {total:,} images seen, {resolved.out}; raise images to go on"
+            f"finished: {latest.images:,} of {total:,} images seen, {resolved.out}; raise images to"
+            f" go on{_rounding(resolved)}"
         )
         return
-    _train(resolved, seen, alone)
+    checked = check_recipe(resolved, alone)
+    open_run(resolved)
+    _train(resolved, checked, alone)
+    _print(f"done: {total:,} images seen -> {resolved.out}{_rounding(resolved)}")
 
 
-def _train(recipe: TrainRecipe, seen: int, alone: bool) -> None:
-    from train.errors import TrainingError
+def _train(recipe: TrainRecipe, checked: Checked, alone: bool) -> None:
+    if alone:
+        from train.alone import run_alone
 
-    try:
-        if alone:
-            from train.alone import run_alone
+        run_alone(recipe, checked.data, console)
+    else:
+        from train.trainer import run_training
 
-            run_alone(recipe, console)
-        else:
-            from train.trainer import run_training
-
-            run_training(recipe, console, seen)
-    except TrainingError as e:
-        _fail(str(e), 1)
-    _print(f"done: {recipe.images:,} images seen -> {recipe.out}")
+        seen = checked.latest.images if checked.latest else 0
+        run_training(recipe, checked.data, console, seen)
 
 
 @app.command()
@@ -130,15 +146,12 @@ def compare(
     table: Annotated[bool, typer.Option("--table", help="only show what is finished")] = False,
 ) -> None:
     """Run arms x seeds that differ in what a comparison names; table and plot of a metric."""
-    from train.compare import load_comparison, results, run_cells, write_results
-    from train.errors import TrainingError
+    from train.compare import check_cells, load_comparison, results, run_cells, write_results
 
     found, cells = load_comparison(comparison, overrides or [])
-    try:
-        if not table:
-            run_cells(found, cells, jobs, _print)
-    except TrainingError as e:
-        _fail(str(e), 1)
+    if not table:
+        check_cells(cells)
+        run_cells(found, cells, jobs, _print)
     for line in write_results(found, results(cells)):
         _print(line)
     _print(f"all values: {found.out}/results.json, pictures: plot.png and samples.png beside it")
@@ -186,8 +199,18 @@ def _plan(recipe: TrainRecipe) -> str:
     saved = -(-recipe.images // recipe.checkpoints.every)
     return (
         f"plan: {steps:,} steps of {recipe.data.batch_size} images on {recipe.compute.workers}"
-        f" workers, {saved:,} checkpoints -> {recipe.out}"
+        f" workers, {saved:,} checkpoints -> {recipe.out}{_rounding(recipe)}"
     )
+
+
+def _rounding(recipe: TrainRecipe) -> str:
+    """Say why a run sees another number of images than was asked for, where it does."""
+    from train.pace import images_in_all
+
+    size, total = recipe.data.batch_size, images_in_all(recipe)
+    if total == recipe.images:
+        return ""
+    return f" (images={recipe.images:,} is no multiple of data.batch_size={size}: {total:,} are)"
 
 
 def _print(text: str) -> None:
@@ -195,9 +218,10 @@ def _print(text: str) -> None:
         console.print(fit_to_print(line), soft_wrap=True, markup=False)
 
 
-def _fail(message: str, code: int) -> None:
-    line = Text.assemble(("error:", "red"), " ", fit_to_print(" ".join(message.split())))
-    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+def _fail(messages: Sequence[str], code: int) -> NoReturn:
+    for message in messages:
+        line = Text.assemble(("error:", "red"), " ", fit_to_print(" ".join(message.split())))
+        Console(stderr=True, highlight=False).print(line, soft_wrap=True)
     sys.exit(code)
 
 

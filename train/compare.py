@@ -28,20 +28,25 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from recaption import storage
 from recaption.config import PlacePath, RecipeError, Section
-from recaption.config_errors import explain
+from recaption.config_errors import explain, nearest
 from recaption.recipe_file import check_kind, in_layers, parse_yaml, read_recipe_file
+from train.check import check_machine, check_metrics, collect, open_checked
 from train.compare_pictures import Result, draw_results, draw_samples
 from train.config import TrainRecipe, load_train_recipe
-from train.errors import TrainingError
+from train.errors import RecipeErrors, TrainingError
 from train.logs import read_lines
 from train.pace import images_in_all
 from train.progress import Report
+from train.run_folder import check_run
 
 _TELL_S = 60.0
+
+_LOGGED = ("loss", "grad_norm", "image error", "rate", "images_per_s")
+"""What is logged without any evaluation."""
 
 _T975 = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 """Student's t, 97.5%, by degrees of freedom."""
@@ -55,6 +60,21 @@ class Comparison(Section):
     seeds: list[int] = Field(min_length=1)
     metric: str = Field(min_length=1, description="the value that the plot shows, as logged")
     arms: dict[str, list[str]] = Field(min_length=1, description="name: its key=value changes")
+
+    @model_validator(mode="after")
+    def _has_a_folder_for_each(self) -> Comparison:
+        folders: dict[str, str] = {}
+        for arm in self.arms:
+            other = folders.setdefault(_folder_name(arm), arm)
+            if not _folder_name(arm) or other != arm:
+                raise ValueError(
+                    f"arms: {arm!r} would have the folder of {other!r}: letters and digits have to"
+                    " tell arms apart"
+                )
+        twice = sorted({seed for seed in self.seeds if self.seeds.count(seed) > 1})
+        if twice:
+            raise ValueError(f"seeds: each once, got {', '.join(map(str, twice))} twice")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +100,78 @@ def load_comparison(path: str, overrides: Sequence[str] = ()) -> tuple[Compariso
     except OSError as e:
         raise RecipeError(f"comparison {path}: {(e.strerror or str(e)).lower()}") from e
     except ValidationError as e:
-        raise RecipeError(f"{path}: " + "; ".join(explain(e, Comparison))) from e
-    cells = []
+        raise RecipeErrors([f"{path}: {line}" for line in explain(e, Comparison)]) from e
+    cells: list[Cell] = []
+    wrong: list[str] = []
     for seed in found.seeds:
         for arm, changes in found.arms.items():
             out = folder_of(found, arm, seed)
             all_changes = tuple(in_layers(changes, overrides, [f"seed={seed}", f"out={out}"]))
-            recipe = load_train_recipe(found.base, all_changes)
-            cells.append(Cell(arm, seed, found.metric, all_changes, recipe))
+            try:
+                recipe = load_train_recipe(found.base, all_changes)
+            except RecipeErrors as e:
+                wrong += [f"{arm}: {line}" for line in e.lines]
+            else:
+                cells.append(Cell(arm, seed, found.metric, all_changes, recipe))
+    if wrong:
+        raise RecipeErrors(list(dict.fromkeys(wrong)))
     return found, cells
+
+
+def check_cells(cells: Sequence[Cell]) -> None:
+    """Hold every cell that is not finished against the world, before the first one starts.
+
+    Raises RecipeErrors, a line for each thing that is wrong and the arms where it is.
+    """
+    wrong: dict[str, list[str]] = {}
+    known: dict[str, list[str]] = {}
+    for cell in cells:
+        if is_finished(cell):
+            continue
+        lines = _run_problems(cell.recipe)
+        key = cell.recipe.model_dump_json(exclude={"out", "seed"})
+        if key not in known:
+            known[key] = [*_measures(cell), *_problems(cell.recipe)]
+        for line in [*lines, *known[key]]:
+            wrong.setdefault(line, []).append(cell.arm)
+    if wrong:
+        raise RecipeErrors(
+            [f"{', '.join(dict.fromkeys(arms))}: {line}" for line, arms in wrong.items()]
+        )
+
+
+def _run_problems(recipe: TrainRecipe) -> list[str]:
+    lines: list[str] = []
+    collect(lines, lambda: check_run(recipe))
+    return lines
+
+
+def _problems(recipe: TrainRecipe) -> list[str]:
+    lines = recipe.model.problems(recipe.data.image_size) + check_metrics(recipe)
+    lines += check_machine(recipe, is_alone=True)
+    collect(lines, lambda: open_checked(recipe))
+    return lines
+
+
+def _measures(cell: Cell) -> list[str]:
+    """Return a line where nothing that a cell measures has the name of the metric."""
+    first = re.split(r"[ _-]|(?<=data/)", cell.metric)[0]
+    metrics = cell.recipe.evaluate.metrics
+    starts = {re.split(r"[_-]", name)[0] for name in metrics}
+    if first in starts or cell.metric.rpartition("/")[2] in _LOGGED or first == "data/":
+        return []
+    near = nearest(cell.metric, [*metrics, "loss"])
+    measured = ", ".join(metrics) or "nothing"
+    return [f"metric: {cell.metric!r} is not measured{near} (evaluate.metrics: {measured})"]
 
 
 def folder_of(comparison: Comparison, arm: str, seed: int) -> str:
     """Return the folder of a cell's run."""
-    name = re.sub(r"\W+", "-", arm).strip("-").lower()
-    return storage.join(comparison.out, f"{name}-{seed}")
+    return storage.join(comparison.out, f"{_folder_name(arm)}-{seed}")
+
+
+def _folder_name(arm: str) -> str:
+    return re.sub(r"\W+", "-", arm).strip("-").lower()
 
 
 def run_cells(

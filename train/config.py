@@ -6,18 +6,26 @@ the same way.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from recaption.config import PlacePath, RecipeError, Section
 from recaption.config_errors import explain
 from recaption.recipe_file import apply_overrides, check_kind, parse_yaml, read_recipe_file
 from train.crops import CropConfig
+from train.errors import RecipeErrors
 from train.families.flow.config import FlowConfig
 from train.rotation import RotationConfig
+
+_MOST_WINDOW = 8 * 2**30
+"""Bytes of the pixels that a reading task holds."""
+
+_MOST_IMAGES = 10**12 - 1
+"""Images of a run: names of checkpoints have twelve digits."""
 
 
 class DataConfig(Section):
@@ -33,27 +41,45 @@ class DataConfig(Section):
     )
     styles: list[str] = Field(default=[], description="captions to train on; default: all styles")
     image_size: int = Field(default=64, ge=8, le=4096, description="pixels of a side")
-    batch_size: int = Field(default=64, ge=1, description="images of a step, of all workers")
+    batch_size: int = Field(
+        default=64, ge=1, le=1_048_576, description="images of a step, of all workers"
+    )
     lanes: int = Field(
-        default=4, ge=1, description="streams a batch is drawn from; divided among the workers"
+        default=4,
+        ge=1,
+        le=65_536,
+        description="streams a batch is drawn from; divided among the workers",
     )
     window: int = Field(
-        default=1024, ge=1, description="images of a lane that are shuffled together"
+        default=1024, ge=1, le=1_048_576, description="images of a lane that are shuffled together"
     )
     held_out: float = Field(
         default=0.0, ge=0, lt=1, description="share of images kept for validation, by sample id"
     )
     read_cpus: float = Field(default=0.5, gt=0, description="CPUs reserved per reading task")
-    readers: int = Field(default=2, ge=1, description="windows a worker has read ahead, at most")
+    readers: int = Field(
+        default=2, ge=1, le=1024, description="windows a worker has read ahead, at most"
+    )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> DataConfig:
         if bool(self.corpus) == bool(self.export):
-            raise ValueError("expected either data.corpus or data.export")
+            both = "both" if self.corpus else "neither"
+            raise ValueError(f"expected either data.corpus or data.export, got {both}")
+        for key in ("images", "version"):
+            if self.export and getattr(self, key):
+                raise ValueError(f"data.{key} belongs to data.corpus: an export needs none")
         if self.batch_size % self.lanes:
             raise ValueError(
                 f"data.batch_size={self.batch_size} cannot be divided among"
                 f" data.lanes={self.lanes}: each lane gives as many images to a batch"
+            )
+        taken = self.window * 3 * self.image_size**2
+        if taken > _MOST_WINDOW:
+            raise ValueError(
+                f"data.window={self.window} images of {self.image_size} pixels take"
+                f" {taken / 2**30:.0f} GiB in a reading task: set data.window to"
+                f" {_MOST_WINDOW // (3 * self.image_size**2)} or lower"
             )
         return self
 
@@ -82,6 +108,7 @@ class RecaptionConfig(Section):
     )
     least_logprob: float | None = Field(
         default=None,
+        le=0,
         description="captions of crops whose mean log-probability is lower count as missing:"
         " the captioner was not sure, such as of a thing cut by the edge",
     )
@@ -119,15 +146,18 @@ class RecaptionConfig(Section):
         return self
 
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
 class OptimizerConfig(Section):
     """AdamW and what is around it."""
 
-    rate: float = Field(default=1e-3, gt=0, description="learning rate after the warm-up")
+    rate: float = Field(default=1e-3, gt=0, le=10, description="learning rate after the warm-up")
     warmup: int = Field(default=2_000, ge=0, description="images over which it rises")
     decay: float = Field(
         default=0.0, ge=0, le=1, description="last share of the run over which it falls to 0"
     )
-    betas: tuple[float, float] = (0.9, 0.99)
+    betas: tuple[Beta, Beta] = (0.9, 0.99)
     weight_decay: float = Field(default=0.0, ge=0)
     clip: float = Field(default=1.0, ge=0, description="norm of the gradient, at most; 0: no limit")
     accumulate: int = Field(default=1, ge=1, description="pieces a worker's batch is cut into")
@@ -145,18 +175,27 @@ class OptimizerConfig(Section):
 class ComputeConfig(Section):
     """On what it runs; changes no result but by rounding."""
 
-    workers: int = Field(default=1, ge=1)
+    workers: int = Field(default=1, ge=1, le=65_536)
     num_gpus: float | Literal["auto"] = Field(
         default="auto", description="GPUs of a worker; auto: one, where the cluster has any"
     )
     num_cpus: float = Field(default=1.0, ge=0, description="CPUs reserved per worker")
-    threads: int = Field(default=0, ge=0, description="of torch on a CPU; 0: its own choice")
+    threads: int = Field(
+        default=0, ge=0, le=4096, description="of torch on a CPU; 0: its own choice"
+    )
     parallel: Literal["ddp", "fsdp"] = "ddp"
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = Field(default=False, description="torch.compile")
     max_failures: int = Field(
         default=3, ge=-1, description="lost workers after which it gives up; -1: never"
     )
+
+    @field_validator("num_gpus")
+    @classmethod
+    def _is_a_share_or_whole(cls, value: float | str) -> float | str:
+        if isinstance(value, int | float) and (value < 0 or (value > 1 and value % 1)):
+            raise ValueError(f"expected a share of one GPU, a whole number or auto, got {value:g}")
+        return value
 
 
 class CheckpointConfig(Section):
@@ -175,7 +214,7 @@ class SampleConfig(Section):
 
     prompts: list[str] = Field(default=[])
     every: int = Field(default=50_000, ge=1, description="images between two grids")
-    per_prompt: int = Field(default=4, ge=1)
+    per_prompt: int = Field(default=4, ge=1, le=256)
 
 
 class EvaluateConfig(Section):
@@ -183,7 +222,9 @@ class EvaluateConfig(Section):
 
     every: int = Field(default=100_000, ge=1, description="images between two evaluations")
     metrics: list[str] = Field(default=[], description="see `python -m train evaluators`")
-    images: int = Field(default=256, ge=1, description="generated or held-out images of a metric")
+    images: int = Field(
+        default=256, ge=1, le=10_000_000, description="generated or held-out images of a metric"
+    )
     args: dict[str, Any] = Field(
         default_factory=dict, description="settings of a metric by its name, such as weights"
     )
@@ -193,8 +234,8 @@ class TrainRecipe(Section):
     """A whole training run."""
 
     out: PlacePath = Field(min_length=1, description="folder or s3:// URL of the run")
-    images: int = Field(ge=1, description="images to see, in all")
-    seed: int = 0
+    images: int = Field(ge=1, le=_MOST_IMAGES, description="images to see, in all")
+    seed: int = Field(default=0, ge=-(2**63), lt=2**63)
     data: DataConfig
     rotation: RotationConfig = RotationConfig()
     crops: CropConfig = CropConfig(whole=1.0)
@@ -214,6 +255,11 @@ class TrainRecipe(Section):
             raise ValueError(
                 f"data.lanes={lanes} cannot be divided among compute.workers={workers}:"
                 " take a multiple of the workers"
+            )
+        if self.data.export and (self.recaption.is_live or self.recaption.when_missing == "wait"):
+            raise ValueError(
+                "recaption: captions of crops are kept in a corpus, and data.export has none: set"
+                " recaption.is_live=false and another recaption.when_missing than wait"
             )
         share = self.data.batch_size // workers
         if share % self.optimizer.accumulate:
@@ -239,4 +285,23 @@ def load_train_recipe(path: str | Path, overrides: Iterable[str] = ()) -> TrainR
     try:
         return TrainRecipe.model_validate(data)
     except ValidationError as e:
-        raise RecipeError(f"{file}: " + "; ".join(explain(e, TrainRecipe))) from e
+        lines = [f"{file}: {line}" for line in explain(e, TrainRecipe)]
+        raise RecipeErrors(lines, _rest(data, e)) from e
+
+
+def _rest(data: dict[str, Any], error: ValidationError) -> TrainRecipe | None:
+    """Return what is left of a recipe without its wrong keys, if that is a recipe.
+
+    It is looked at as well, so that a user is told all that is wrong at once.
+    """
+    rest = copy.deepcopy(data)
+    for one in error.errors():
+        node, path = rest, list(one["loc"])
+        while path and isinstance(node.get(str(path[0])), dict) and len(path) > 1:
+            node = node[str(path.pop(0))]
+        if path:
+            node.pop(str(path[0]), None)
+    try:
+        return TrainRecipe.model_validate(rest)
+    except ValidationError:
+        return None

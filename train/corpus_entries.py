@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from recaption.config import Recipe, RecipeError, SourceConfig, nearest
+from recaption.config import Recipe, RecipeError, SourceConfig
 from recaption.corpus.joined import joined
 from recaption.corpus.ledger import Ledger
 from recaption.corpus.manifest import read_recipe
@@ -21,7 +21,9 @@ from recaption.job import list_source
 from recaption.sample import Part, Shard
 from recaption.storage import StorageError
 from train.config import TrainRecipe
+from train.errors import RecipeErrors
 from train.pairs import Entry, make_entry, unit_of
+from train.styles import wrong_styles
 
 _OF_REGIONS = ("sample_id", "region", "style", "slot", "caption", "mean_logprob")
 _OF_IMAGES = ("image_sha256", "width", "height", "alt_text", "class_names", *_OF_REGIONS)
@@ -126,10 +128,9 @@ def _some(columns: Sequence[str]) -> pa.Schema:
 def open_corpus_entries(recipe: TrainRecipe) -> CorpusEntries:
     """Check a recipe's corpus against its images. Raises RecipeError or StorageError."""
     data = recipe.data
-    reader = CorpusReader(data.corpus, data.version)
+    reader = CorpusReader(data.corpus, data.version, key="data.version")
     made_by = read_recipe(data.corpus, reader.fingerprint)
-    _check_styles("data.styles", data.styles, made_by)
-    _check_styles("recaption.styles", recipe.recaption.styles, made_by)
+    wrong = wrong_styles(recipe, made_by.caption.styles, "the corpus")
     source = made_by.source
     if data.images:
         source = source.model_copy(update={"path": data.images, "root": ""})
@@ -141,12 +142,14 @@ def open_corpus_entries(recipe: TrainRecipe) -> CorpusEntries:
         images[record.part] = images.get(record.part, 0) + more
     gone = sorted({part.shard for part, n in images.items() if n and part.shard not in shards})
     if gone:
-        raise RecipeError(
+        wrong.append(
             f"{data.corpus}: images of {len(gone)} of its shards are missing, such as {gone[0]};"
             f" looked in {source.path}; give their place now as data.images"
         )
     if not any(images.values()):
-        raise RecipeError(f"{data.corpus}: no image in it has a caption; see `recaption status`")
+        wrong.append(f"{data.corpus}: no image in it has a caption; see `recaption status`")
+    if wrong:
+        raise RecipeErrors(wrong)
     parts = {part: (n, committed.last_retry(part)) for part, n in images.items()}
     return CorpusEntries(
         recipe=recipe,
@@ -165,13 +168,3 @@ def _list(source: SourceConfig) -> list[Shard]:
         return list_source(source)[1]
     except (RecipeError, StorageError) as e:
         raise RecipeError(f"the corpus's images: {e}; give their place now as data.images") from e
-
-
-def _check_styles(key: str, styles: Sequence[str], made_by: Recipe) -> None:
-    there = made_by.caption.styles
-    for style in styles:
-        if style not in there:
-            raise RecipeError(
-                f"{key}: the corpus has no captions in the style {style!r}"
-                f"{nearest(style, there)} (styles: {', '.join(there)})"
-            )

@@ -5,10 +5,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recaption.config import RecipeError
 from recaption.storage import StorageError, Trouble
 from recaption.text import printable
+
+if TYPE_CHECKING:
+    from train.config import TrainRecipe
 
 
 class TrainingError(RuntimeError):
@@ -28,11 +32,12 @@ class PassingError(TrainingError):
 
 
 class RecipeErrors(RecipeError):
-    """All that is wrong with a recipe, a line each."""
+    """All that is wrong with a recipe, a line each; `rest`: the recipe without its wrong keys."""
 
-    def __init__(self, lines: Sequence[str]) -> None:
+    def __init__(self, lines: Sequence[str], rest: TrainRecipe | None = None) -> None:
         super().__init__("; ".join(lines))
         self.lines = tuple(lines)
+        self.rest = rest
 
 
 _PROGRAMS = (ValueError, TypeError, LookupError, AssertionError, AttributeError, ImportError)

@@ -11,13 +11,13 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from recaption import keyed
 from recaption.config import Section
-from train.schedule import Value, value_at
+from train.schedule import Value, places_of, value_at
 
 
 class TextSource(StrEnum):
@@ -57,6 +57,21 @@ class Choice:
     option: int | None = None
 
 
+def _within(least: float, most: float, expected: str) -> AfterValidator:
+    def check(value: Value) -> Value:
+        for place in places_of(value):
+            got = value_at(value, place)
+            if not least <= got <= most:
+                raise ValueError(f"expected {expected}, got {got:g}")
+        return value
+
+    return AfterValidator(check)
+
+
+Share = Annotated[Value, _within(0, 1, "a share from 0 to 1")]
+Weight = Annotated[Value, _within(0, math.inf, "0 or more")]
+
+
 class RotationConfig(Section):
     """How captions take turns; every weight may change over the training."""
 
@@ -64,25 +79,51 @@ class RotationConfig(Section):
         default="round_robin",
         description="the first caption; each once before any comes again; any; by style; by score",
     )
-    style_weights: dict[str, Value] = Field(
+    style_weights: dict[str, Weight] = Field(
         default_factory=dict, description="weighted: by style; a style that is not named has 0"
     )
-    score_temperature: Value = Field(
+    score_temperature: Weight = Field(
         default=1.0, description="score: weights are exp(score / temperature); 0: the best"
     )
-    alt_text: Value = Field(default=0.0, description="share of images shown with their alt-text")
-    class_name: Value = Field(default=0.0, description="share shown with a class-name template")
+    alt_text: Share = Field(default=0.0, description="share of images shown with their alt-text")
+    class_name: Share = Field(default=0.0, description="share shown with a class-name template")
     class_template: str = Field(default="a photo of {}", description="what a class name is put in")
-    dropout: Value = Field(
+    dropout: Share = Field(
         default=0.0, description="share shown with no text, for classifier-free guidance"
     )
 
     @field_validator("class_template")
     @classmethod
     def _has_a_place(cls, template: str) -> str:
-        if template.count("{}") != 1:
+        if template.count("{}") != 1 or template.count("{") + template.count("}") != 2:
             raise ValueError(f"expected one {{}} for the class name, got {template!r}")
         return template
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> RotationConfig:
+        for place in places_of(self.alt_text, self.class_name):
+            both = value_at(self.alt_text, place) + value_at(self.class_name, place)
+            if both > 1 + 1e-9:
+                raise ValueError(
+                    f"rotation.alt_text and rotation.class_name are {both:g} together at progress"
+                    f" {place:g}: expected shares that add up to 1 at most"
+                )
+        if self.policy == "weighted":
+            self._check_weights()
+        return self
+
+    def _check_weights(self) -> None:
+        if not self.style_weights:
+            raise ValueError(
+                "rotation.policy=weighted needs rotation.style_weights, such as"
+                " {short: 1, dense: 2}"
+            )
+        for place in places_of(*self.style_weights.values()):
+            if not any(value_at(weight, place) for weight in self.style_weights.values()):
+                raise ValueError(
+                    f"rotation.style_weights: all of them are 0 at progress {place:g}: expected"
+                    " one above 0"
+                )
 
 
 def choose(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,7 +15,8 @@ from recaption.config_errors import explain
 from recaption.recipe_file import parse_yaml
 from recaption.recipe_yaml import write_yaml
 from recaption.storage import StorageError
-from recaption.storage.shown import settings_without_secrets
+from recaption.storage.paths import local_path
+from recaption.storage.shown import settings_without_secrets, without_secrets
 from train.checkpoints import Checkpoints, Record, is_missing
 from train.config import TrainRecipe
 
@@ -45,13 +48,38 @@ def open_run(recipe: TrainRecipe) -> Record | None:
 
     Raises RecipeError where the folder holds a run that this recipe cannot continue.
     """
-    url = storage.join(recipe.out, RECIPE)
+    latest = check_run(recipe)
+    storage.write_bytes(storage.join(recipe.out, RECIPE), to_yaml(recipe).encode())
+    return latest
+
+
+def check_run(recipe: TrainRecipe) -> Record | None:
+    """Look whether a recipe can go on in its folder; return the checkpoint that it goes on from.
+
+    Writes nothing. Raises RecipeError where it cannot.
+    """
+    _check_folder(recipe.out)
     latest = Checkpoints(recipe.out).latest()
-    started_with = _read(url)
+    started_with = _read(storage.join(recipe.out, RECIPE))
     if started_with is not None and latest is not None:
         _check_continues(started_with, recipe)
-    storage.write_bytes(url, to_yaml(recipe).encode())
     return latest
+
+
+def _check_folder(out: str) -> None:
+    """Raise RecipeError where a run's folder is something else, or cannot be made or written."""
+    if storage.exists(storage.join(out, "corpus.json")):
+        raise RecipeError(
+            f"out={without_secrets(out)}: that is a caption corpus; give the run another folder"
+        )
+    if storage.is_remote(out):
+        return
+    place = Path(local_path(out))
+    there = next(one for one in (place, *place.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise RecipeError(f"out={out}: {there} is not a folder; give another out")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RecipeError(f"out={out}: {there} may not be written; give another out")
 
 
 def read_saved_recipe(saved: Any, name: str) -> TrainRecipe:

@@ -48,3 +48,9 @@ Value = float | Schedule
 def value_at(value: Value, progress: float) -> float:
     """Return what a number or a schedule is at a progress."""
     return value.at(progress) if isinstance(value, Schedule) else value
+
+
+def places_of(*values: Value) -> list[float]:
+    """Return where values turn: the ends and their points; between these they are lines."""
+    turns = {place for one in values if isinstance(one, Schedule) for place, _ in one.points}
+    return sorted({0.0, 1.0} | turns)

@@ -41,16 +41,13 @@ class _Job:
     notices: Any
 
 
-def run_training(recipe: TrainRecipe, console: Console, seen: int = 0) -> None:
-    """Train on Ray until the recipe's images are seen, of which some were before.
+def run_training(recipe: TrainRecipe, data: TrainData, console: Console, seen: int = 0) -> None:
+    """Train on checked data until the recipe's images are seen, of which some were before.
 
     Raises RecipeError for what the user can mend, TrainingError where the run ends early.
     """
-    from train.data import open_data
-
     with _settings(), session():
         _check_resources(recipe.compute)
-        data: TrainData = open_data(recipe)
         notices = _start_notices()
         step = seen // recipe.data.batch_size
         with data.serving(_share(recipe), step), showing(console, lambda: _take(notices)):

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from recaption.config import RecipeError
+from train.check import check_precision
 from train.checkpoints import Checkpoints
 from train.config import ComputeConfig, TrainRecipe
 from train.interface import TrainData
@@ -20,6 +22,10 @@ from train.state import TrainState, check_fits
 def work(recipe: TrainRecipe, data: TrainData, workers: Workers, teller: Teller) -> None:
     """Train from the last checkpoint on, or from the start, to the recipe's last image."""
     set_up_torch(recipe.compute, workers.device)
+    if recipe.compute.precision == "bf16" and workers.device.type == "cuda":
+        wrong = check_precision()
+        if wrong:
+            raise RecipeError(*wrong)
     family = recipe.model.create(recipe.data.image_size, recipe.seed)
     team = Team(family, workers, recipe.compute)
     state = TrainState(team, recipe.optimizer)

@@ -81,8 +81,8 @@ def read_recipe(corpus: str, fingerprint: str) -> Recipe:
     return parse_recipe(parse_yaml(storage.read_bytes(url), url), url, is_stored=True)
 
 
-def pick_version(corpus: str, fingerprint: str = "") -> str:
-    """Return the version asked for, or the only one. Raises RecipeError."""
+def pick_version(corpus: str, fingerprint: str = "", key: str = "--version") -> str:
+    """Return the version asked for by `key`, or the only one. Raises RecipeError."""
     versions = list_versions(corpus)
     if not versions:
         raise RecipeError(f"{corpus}: no caption has been written yet")
@@ -97,7 +97,7 @@ def pick_version(corpus: str, fingerprint: str = "") -> str:
             f"{corpus}: no version {fingerprint!r}{close} (versions: {', '.join(versions)})"
         )
     raise RecipeError(
-        f"{corpus}: has {len(versions)} versions, name one with --version: {', '.join(versions)}"
+        f"{corpus}: has {len(versions)} versions, name one with {key}: {', '.join(versions)}"
     )
 
 

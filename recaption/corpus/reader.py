@@ -22,14 +22,15 @@ from recaption.storage.paths import local_path
 class CorpusReader:
     """One version of a corpus. What was not committed does not exist here."""
 
-    def __init__(self, corpus: str, version: str = "") -> None:
+    def __init__(self, corpus: str, version: str = "", key: str = "--version") -> None:
         """Open a corpus; `version` is a fingerprint or the start of one, needed if there are two.
 
-        Raises RecipeError where there is no corpus or no such version.
+        `key` is how the user gives it. Raises RecipeError where there is no corpus or no such
+        version.
         """
         self.corpus = corpus
         self.manifest: Manifest = read_manifest(corpus)
-        self.fingerprint = pick_version(corpus, version)
+        self.fingerprint = pick_version(corpus, version, key)
         self.ledger = Ledger(corpus, self.fingerprint)
 
     def committed(self) -> Committed:

@@ -19,6 +19,7 @@ from tests.train.fakes import equal
 from train.alone import run_alone
 from train.checkpoints import Checkpoints
 from train.config import TrainRecipe
+from train.data import open_data
 from train.logs import read_lines
 
 SMALL = (
@@ -37,7 +38,7 @@ def train(root: str, tmp_path: Path, images: int) -> TrainRecipe:
     """Train on the corpus below `root`, into a run below it."""
     placed = (f"data.corpus={root}/corpus", f"out={root}/run", f"images={images}")
     recipe = make_recipe(tmp_path, *SMALL, *placed)
-    run_alone(recipe, Console(file=io.StringIO()))
+    run_alone(recipe, open_data(recipe), Console(file=io.StringIO()))
     return recipe
 
 

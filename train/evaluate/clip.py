@@ -115,4 +115,5 @@ def load_towers(model: str) -> tuple[Towers, Any]:
     """Load a CLIP and its processor by name or path."""
     from transformers import AutoModel, AutoProcessor
 
-    return Towers(AutoModel.from_pretrained(model).eval()), AutoProcessor.from_pretrained(model)
+    towers = Towers(AutoModel.from_pretrained(model, trust_remote_code=False).eval())
+    return towers, AutoProcessor.from_pretrained(model, trust_remote_code=False)

@@ -92,8 +92,8 @@ def load_features(weights: str) -> Features:
     if path.is_dir():
         from transformers import AutoImageProcessor, AutoModel
 
-        model = AutoModel.from_pretrained(path)
-        processor = AutoImageProcessor.from_pretrained(path)
+        model = AutoModel.from_pretrained(path, trust_remote_code=False)
+        processor = AutoImageProcessor.from_pretrained(path, trust_remote_code=False)
         return Features(VisionFeatures(model, processor), space=type(model).__name__)
     try:
         script = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]

@@ -11,8 +11,11 @@ from pydantic import Field, ValidationError
 
 from recaption.config import RecipeError, Section
 from recaption.config_errors import explain, nearest
+from recaption.engines.identity import looks_like_path
 from recaption.shapeworld.content import Ground, Medium
+from recaption.text import printable
 from train.config import EvaluateConfig
+from train.errors import RecipeErrors
 from train.evaluate.generated import ImageMetric
 from train.evaluate.scenes.choice import Choice
 from train.evaluate.scenes.evaluator import Scenes
@@ -61,7 +64,9 @@ class RPrecisionSettings(Section):
     """Share of images nearer to their caption than to 99 others; needs weights: NAME or PATH."""
 
     weights: str = Field(default="", description="a CLIP or SigLIP by name or folder")
-    candidates: int = Field(default=100, ge=2, description="captions an image is held against")
+    candidates: int = Field(
+        default=100, ge=2, le=100_000, description="captions an image is held against"
+    )
 
     def open(self) -> ImageMetric:
         """Load the CLIP. Raises RecipeError."""
@@ -75,7 +80,10 @@ class PromptSettings(Section):
     """Which rendered scenes are asked about."""
 
     seed: int = Field(
-        default=990_001, description="of the scenes; no training data may be drawn from it"
+        default=990_001,
+        ge=-(2**62),
+        lt=2**62,
+        description="of the scenes; no training data may be drawn from it",
     )
     most_things: int = Field(default=3, ge=1, le=5, description="of a scene")
     relations: float = Field(
@@ -148,23 +156,47 @@ def describe() -> dict[str, str]:
 
 
 def read_settings(config: EvaluateConfig) -> dict[str, Section]:
-    """Return the settings of the metrics that a recipe asks for. Raises RecipeError."""
-    for key, names in (("metrics", config.metrics), ("args", list(config.args))):
-        for name in names:
-            if name not in METRICS:
-                raise RecipeError(
-                    f"evaluate.{key}: no such metric as {name!r}{nearest(name, METRICS)}"
-                    f" (metrics: {', '.join(METRICS)})"
-                )
-    return {name: _read(name, config.args.get(name, {})) for name in dict.fromkeys(config.metrics)}
+    """Return the settings of the metrics that a recipe asks for. Raises RecipeErrors."""
+    wrong = [
+        f"evaluate.{key}: no such metric as {printable(str(name))!r}{nearest(str(name), METRICS)}"
+        f" (metrics: {', '.join(METRICS)})"
+        for key, names in (("metrics", config.metrics), ("args", list(config.args)))
+        for name in names
+        if name not in METRICS
+    ]
+    found: dict[str, Section] = {}
+    for name in dict.fromkeys(name for name in config.metrics if name in METRICS):
+        try:
+            found[name] = METRICS[name].model_validate(config.args.get(name, {}))
+        except ValidationError as e:
+            wrong += [f"evaluate.args.{name}.{line}" for line in explain(e, METRICS[name])]
+    if wrong:
+        raise RecipeErrors(wrong)
+    return found
 
 
-def _read(name: str, args: Any) -> Section:
+def check_metrics(config: EvaluateConfig) -> list[str]:
+    """Return what is wrong with a recipe's metrics, a line each; loads no weights."""
     try:
-        return METRICS[name].model_validate(args)
-    except ValidationError as e:
-        wrong = "; ".join(f"evaluate.args.{name}.{line}" for line in explain(e, METRICS[name]))
-        raise RecipeError(wrong) from e
+        settings = read_settings(config)
+    except RecipeErrors as e:
+        return list(e.lines)
+    wrong = []
+    for name, one in settings.items():
+        try:
+            if isinstance(one, ImageSettings):
+                check_weights(name, one.weights)
+            if isinstance(one, ScenesSettings) and one.recogniser:
+                check_weights(name, one.recogniser)
+            if isinstance(one, PromptSettings):
+                one.draw(name, min(config.images, _TRIED))
+        except RecipeError as e:
+            wrong.append(str(e))
+    return wrong
+
+
+_TRIED = 8
+"""Prompts that are drawn to see whether there are any."""
 
 
 # -------------------------------------------------------------------------------- loading
@@ -178,20 +210,25 @@ def _open_distance(name: str, weights: str) -> ImageMetric:
     return frechet.Fid(features) if name == "fid" else frechet.Kid(features)
 
 
-def _loaded(name: str, weights: str, load: Callable[[str], Opened]) -> Opened:
-    """Return what a loader makes of a path or name. Raises RecipeError."""
+def check_weights(name: str, weights: str) -> None:
+    """Raise RecipeError where a metric's network is not said, or is a path that is not there."""
     if not weights:
         raise RecipeError(
             f"evaluate.metrics: {name} needs a network; say where it is by"
             f" evaluate.args: {{{name}: {{weights: PATH}}}} ({_WANTED[name]})"
         )
-    is_path = name in _PATHS or Path(weights).is_absolute() or weights.startswith(".")
-    if is_path and not Path(weights).exists():
+    if (name in _PATHS or looks_like_path(weights)) and not Path(weights).exists():
         raise RecipeError(f"{_key_of(name)}: no such file or folder: {weights} ({_WANTED[name]})")
+
+
+def _loaded(name: str, weights: str, load: Callable[[str], Opened]) -> Opened:
+    """Return what a loader makes of a path or name; whatever it raises is a RecipeError."""
+    check_weights(name, weights)
     try:
         return load(weights)
-    except (OSError, ValueError) as e:
-        raise RecipeError(f"{_key_of(name)}: {weights}: {e} ({_WANTED[name]})") from e
+    except Exception as e:
+        why = printable(str(e))[:300] or type(e).__name__
+        raise RecipeError(f"{_key_of(name)}: {weights}: {why} ({_WANTED[name]})") from e
 
 
 def _key_of(name: str) -> str:

@@ -103,5 +103,7 @@ def test_a_family_in_latents(tmp_path):
 
 
 def test_a_missing_autoencoder_is_explained(tmp_path):
-    with pytest.raises(ValueError, match=r"latent\.vae=.*nowhere: expected an AutoencoderKL"):
+    with pytest.raises(
+        ValueError, match=r"latent\.vae=.*nowhere: no such .*expected an AutoencoderKL"
+    ):
         make_family(latent={"vae": str(tmp_path / "nowhere")})

@@ -108,7 +108,9 @@ def test_wrong_encoders_are_explained(tmp_path):
         make_family(
             text={"kind": "clip", "model": clip, "length": 20, "tokenizer": tokenizer(tmp_path)}
         )
-    with pytest.raises(ValueError, match=r"text\.model=.*nowhere: expected a clip encoder"):
+    with pytest.raises(
+        ValueError, match=r"text\.model=.*nowhere: no such .*expected a clip encoder"
+    ):
         make_family(text={"kind": "clip", "model": str(tmp_path / "nowhere")})
     config = T5Config(vocab_size=10, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
     T5EncoderModel(config).save_pretrained(tmp_path / "small")

@@ -46,8 +46,10 @@ class TextConfig(Section):
         description="name or path; default: that of the model, else the built-in captioner's",
     )
     length: int = Field(default=64, ge=1, le=1024, description="tokens of a caption, at most")
-    width: int = Field(default=0, ge=0, description="trainable: channels; 0: the denoiser's")
-    depth: int = Field(default=2, ge=1, description="trainable: blocks")
+    width: int = Field(
+        default=0, ge=0, le=16_384, description="trainable: channels; 0: the denoiser's"
+    )
+    depth: int = Field(default=2, ge=1, le=256, description="trainable: blocks")
 
     @model_validator(mode="after")
     def _has_its_model(self) -> TextConfig:
@@ -68,7 +70,9 @@ class LatentConfig(Section):
         default="", description="AutoencoderKL of diffusers, name or path; default: pixels"
     )
     subfolder: str = Field(default="", description="of the autoencoder, such as vae in a pipeline")
-    chunk: int = Field(default=16, ge=1, description="images coded at once: bounds the memory")
+    chunk: int = Field(
+        default=16, ge=1, le=65_536, description="images coded at once: bounds the memory"
+    )
 
 
 class FlowConfig(Section):
@@ -76,10 +80,12 @@ class FlowConfig(Section):
 
     family: Literal["flow"] = "flow"
     preset: PresetName = "nano"
-    width: int = Field(default=0, ge=0, description="channels; 0: the preset's")
-    depth: int = Field(default=0, ge=0, description="blocks; 0: the preset's")
-    heads: int = Field(default=0, ge=0, description="attention heads; 0: the preset's")
-    patch: int = Field(default=8, ge=1, description="side of a token in pixels, or in latents")
+    width: int = Field(default=0, ge=0, le=16_384, description="channels; 0: the preset's")
+    depth: int = Field(default=0, ge=0, le=256, description="blocks; 0: the preset's")
+    heads: int = Field(default=0, ge=0, le=256, description="attention heads; 0: the preset's")
+    patch: int = Field(
+        default=8, ge=1, le=1024, description="side of a token in pixels, or in latents"
+    )
     text: TextConfig = TextConfig()
     latent: LatentConfig = LatentConfig()
     predict: Literal["auto", "velocity", "image"] = Field(
@@ -87,14 +93,23 @@ class FlowConfig(Section):
         description="what the network puts out; auto: the image where a patch of pixels has more"
         " than half as many values as the network has channels, else the velocity",
     )
-    time_mean: float = Field(default=0.0, description="of logit(t): above 0, more noise")
-    time_std: float = Field(default=1.0, gt=0, description="of logit(t)")
-    sampler: Literal["euler", "heun"] = "heun"
-    steps: int = Field(default=25, ge=1, description="of the sampler; Heun's takes two passes each")
-    shift: float = Field(
-        default=1.0, gt=0, description="of the sampler's times: above 1, more of them with noise"
+    time_mean: float = Field(
+        default=0.0, ge=-20, le=20, description="of logit(t): above 0, more noise"
     )
-    guidance: float = Field(default=3.0, ge=0, description="scale; 1: none, half the passes")
+    time_std: float = Field(default=1.0, gt=0, le=20, description="of logit(t)")
+    sampler: Literal["euler", "heun"] = "heun"
+    steps: int = Field(
+        default=25, ge=1, le=10_000, description="of the sampler; Heun's takes two passes each"
+    )
+    shift: float = Field(
+        default=1.0,
+        gt=0,
+        le=1000,
+        description="of the sampler's times: above 1, more of them with noise",
+    )
+    guidance: float = Field(
+        default=3.0, ge=0, le=1000, description="scale; 1: none, half the passes"
+    )
     checkpointing: bool = Field(
         default=False, description="keep no activations inside blocks: less memory, a third slower"
     )
@@ -136,12 +151,24 @@ class FlowConfig(Section):
             raise ValueError(
                 f"text.width={self.text.width}: expected a multiple of 32, the width of a head"
             )
+        can_be_divided = width >= 32 and width % (width // 32) == 0
+        if self.text.kind == "trainable" and not self.text.width and not can_be_divided:
+            raise ValueError(
+                f"width={width}: the text encoder would have it, too, and cannot divide it among"
+                " heads of 32; set text.width to a multiple of 32"
+            )
         return self
+
+    def problems(self, image_size: int) -> list[str]:
+        """Return what of the parts is not there or does not fit, a line each; loads no weights."""
+        from train.families.flow.fit import problems
+
+        return problems(self, image_size)
 
     def create(self, image_size: int, seed: int) -> FlowFamily:
         """Make the family with weights drawn from the seed; reads frozen parts, if any.
 
-        Raises ValueError where image size, autoencoder and patch do not fit together.
+        Raises RecipeError where image size, autoencoder, text and patch do not fit together.
         """
         from train.families.flow.family import create_family
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from train import noise
 from train.batch import Batch
 from train.families.flow import maths
-from train.families.flow.config import FlowConfig, TextConfig
+from train.families.flow.config import FlowConfig
+from train.families.flow.fit import check_places, check_vocabulary, load_tokenizer, side_in
 from train.families.flow.flops import training_flops
 from train.families.flow.latent import LatentSpace, PixelSpace, Space
 from train.families.flow.layers import seeded
@@ -162,10 +163,10 @@ class FlowFamily:
 
 
 def create_family(config: FlowConfig, image_size: int, seed: int) -> FlowFamily:
-    """Make a family with weights drawn from the seed. Raises ValueError where parts do not fit."""
+    """Make a family with weights drawn from the seed. Raises RecipeError where parts do not fit."""
     space = _make_space(config)
-    side = _fit(image_size, space.downscale, config.patch)
-    tokenizer = TextTokenizer(config.text.tokenizer or config.text.model, config.text.length)
+    side = side_in(image_size, space.downscale, config.patch)
+    tokenizer = load_tokenizer(config.text)
     with seeded(seed):
         text = _make_text(config, tokenizer)
         denoiser = Denoiser(
@@ -185,37 +186,12 @@ def _make_space(config: FlowConfig) -> Space:
     return LatentSpace(latent.vae, latent.subfolder, latent.chunk) if latent.vae else PixelSpace()
 
 
-def _fit(image_size: int, downscale: int, patch: int) -> int:
-    """Return the side of an image in its space. Raises ValueError if it has no whole patches."""
-    unit = downscale * patch
-    if image_size % unit or not image_size:
-        near = max(unit, image_size // unit * unit)
-        made = f"patch={patch}" + (f" of latents of {downscale} pixels" if downscale > 1 else "")
-        raise ValueError(
-            f"data.image_size={image_size} with model.{made}: expected a multiple of {unit},"
-            f" such as {near}; change the one or the other"
-        )
-    return image_size // downscale
-
-
 def _make_text(config: FlowConfig, tokenizer: TextTokenizer) -> TextEncoder:
     text = config.text
     if text.kind == "trainable":
         width = text.width or config.size.width
         return TrainableText(tokenizer.vocabulary, text.length, width, text.depth)
     encoder = FrozenText(text.kind, text.model)
-    _check_vocabulary(text, tokenizer.vocabulary, encoder.vocabulary)
-    if encoder.places is not None and text.length > encoder.places:
-        raise ValueError(
-            f"text.length={text.length}, but {text.model} has {encoder.places} places:"
-            f" set text.length={encoder.places}"
-        )
+    check_vocabulary(text, tokenizer.vocabulary, encoder.vocabulary)
+    check_places(text, encoder.places)
     return encoder
-
-
-def _check_vocabulary(text: TextConfig, made: int, read: int) -> None:
-    if made > read:
-        raise ValueError(
-            f"text.tokenizer={text.tokenizer or text.model} makes {made} different tokens, but"
-            f" {text.model} reads {read}: leave text.tokenizer out to take the model's own"
-        )

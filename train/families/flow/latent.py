@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from train.families.flow.fit import VAE, downscale_of, load
+
 # B images, C channels (3 of uint8 images), H and W their sides; an image in latents has others
 
 
@@ -61,7 +63,7 @@ class LatentSpace:
         config = self.vae.config
         self.chunk = chunk
         self.channels = int(config.latent_channels)
-        self.downscale = 2 ** (len(config.block_out_channels) - 1)
+        self.downscale = downscale_of(config.block_out_channels)
         self.scale = float(config.scaling_factor)
         self.shift = float(config.shift_factor or 0.0)
 
@@ -95,10 +97,7 @@ class LatentSpace:
 def _load(vae: str, subfolder: str) -> Any:
     from diffusers import AutoencoderKL
 
-    try:
+    def read() -> Any:
         return AutoencoderKL.from_pretrained(vae, subfolder=subfolder or None)
-    except (OSError, ValueError) as e:
-        raise ValueError(
-            f"latent.vae={vae}: expected an AutoencoderKL of diffusers, by name or path"
-            f" (latent.subfolder where it is part of a pipeline): {e}"
-        ) from e
+
+    return load("model.latent.vae", vae, VAE, read)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from train.families.flow.fit import load
 from train.families.flow.layers import Attention, RMSNorm, SwiGLU, init_linear
 
 # B images, T text tokens, E channels of the encoded text
@@ -110,9 +111,7 @@ def _load(kind: Literal["clip", "t5"], model: str) -> Any:
     from transformers import CLIPTextModel, T5EncoderModel
 
     loader = CLIPTextModel if kind == "clip" else T5EncoderModel
-    try:
-        return loader.from_pretrained(model, dtype="auto")
-    except (OSError, ValueError) as e:
-        raise ValueError(
-            f"text.model={model}: expected a {kind} encoder of transformers, by name or path: {e}"
-        ) from e
+    wanted = f"a {kind} encoder of transformers"
+    return load(
+        "model.text.model", model, wanted, lambda: loader.from_pretrained(model, dtype="auto")
+    )

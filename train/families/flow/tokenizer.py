@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+_MOST_LETTERS = 64
+"""Letters of a text that are looked at, for each token it may have: some have megabytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class TextTokenizer:
@@ -28,7 +31,9 @@ class TextTokenizer:
         rows = [i for i, text in enumerate(texts) if text.strip()]
         if rows:
             found = _load(self.name)(
-                [texts[i] for i in rows], truncation=True, max_length=self.length
+                [texts[i][: _MOST_LETTERS * self.length] for i in rows],
+                truncation=True,
+                max_length=self.length,
             )["input_ids"]
             for i, ids in zip(rows, found, strict=True):
                 token[i, : len(ids)] = ids
@@ -53,6 +58,6 @@ def _load(name: str) -> Any:
     from transformers import AutoTokenizer
 
     if name:
-        return AutoTokenizer.from_pretrained(name)
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     with as_file(files("recaption.shapeworld.captioner") / "checkpoint") as folder:
         return AutoTokenizer.from_pretrained(str(folder))
