@@ -11,9 +11,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from recaption.config import PlacePath, RecipeError, Section
+from recaption.config import ModelName, PlacePath, RecipeError, Section
 from recaption.config_errors import explain
 from recaption.recipe_file import apply_overrides, check_kind, parse_yaml, read_recipe_file
 from train.crops import CropConfig
@@ -129,10 +136,10 @@ class RecaptionConfig(Section):
         description="the captioner, as a caption recipe's engine section has it; a corpus chooses"
         " no program, server or key here",
     )
-    models: list[str] = Field(
+    models: list[ModelName] = Field(
         default=[], description="similarity models of the corpus's recipe that may be loaded here"
     )
-    templates: str = Field(
+    templates: PlacePath = Field(
         default="", description="folder of the templates that the corpus was captioned with"
     )
 
@@ -228,6 +235,28 @@ class EvaluateConfig(Section):
     args: dict[str, Any] = Field(
         default_factory=dict, description="settings of a metric by its name, such as weights"
     )
+
+    @field_validator("args")
+    @classmethod
+    def _spell_places(cls, args: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """Spell the networks of metrics once, here: workers may stand in other folders."""
+        return {name: _with_places(name, settings, info) for name, settings in args.items()}
+
+
+def _with_places(metric: str, settings: Any, info: ValidationInfo) -> Any:
+    if not isinstance(settings, dict):
+        return settings
+    spelling = _PLACE if metric in ("fid", "kid", "scenes") else _MODEL
+    return {
+        key: spelling.validate_python(value, context=info.context)
+        if key in ("weights", "recogniser") and isinstance(value, str)
+        else value
+        for key, value in settings.items()
+    }
+
+
+_PLACE: TypeAdapter[str] = TypeAdapter(PlacePath)
+_MODEL: TypeAdapter[str] = TypeAdapter(ModelName)
 
 
 class TrainRecipe(Section):

@@ -78,7 +78,7 @@ WORLD = [
     (["data.batch_size=64"], r"60 images are to train on, a batch takes 64"),
     (["model.text.tokenizer=/no/tok"], r"model.text.tokenizer=/no/tok: no such file or folder"),
     (["model.latent={vae: /no/vae}"], r"model.latent.vae=/no/vae: no such file or folder; expect"),
-    (["model.text={kind: clip, model: ./no}"], r"model.text.model=./no: no such file or folder"),
+    (["model.text={kind: clip, model: /no}"], r"model.text.model=/no: no such file or folder"),
     (["compute.workers=2"], r"--alone: compute.workers=2 needs Ray"),
     (["compute.num_gpus=64"], r"64 GPUs each need 64, this machine has \d+"),
 ]
@@ -301,3 +301,28 @@ def test_load_gives_the_rest_of_a_recipe_with_wrong_keys(there: Path, tmp_path: 
     assert len(caught.value.lines) == 2
     rest = caught.value.rest
     assert rest is not None and rest.seed == 7 and rest.rotation.dropout == 0
+
+
+# ----------------------------------------------------------------- places
+
+
+def test_models_and_metrics_are_spelt_once(
+    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_recipe(there, tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEIGHTS", str(tmp_path / "weights"))
+    (tmp_path / "weights").mkdir()
+    places = [
+        "model.text={kind: clip, model: ./weights, tokenizer: weights/}",
+        "model.latent.vae=$WEIGHTS/vae",
+        "evaluate.args={fid: {weights: weights/a.pt}, clip_score: {weights: openai/clip}}",
+        "recaption.templates=weights",
+    ]
+    recipe = load_train_recipe(path, places)
+    folder = str(tmp_path / "weights")
+    assert recipe.model.text.model == recipe.model.text.tokenizer == folder
+    assert recipe.model.latent.vae == f"{folder}/vae" and recipe.recaption.templates == folder
+    assert recipe.evaluate.args["fid"] == {"weights": f"{folder}/a.pt"}
+    assert recipe.evaluate.args["clip_score"] == {"weights": "openai/clip"}
+    assert load_train_recipe(path, ["out=run/"]).out == str(tmp_path / "run")

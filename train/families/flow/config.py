@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from recaption.config import Section
+from recaption.config import ModelName, Section
 
 if TYPE_CHECKING:
     from train.families.flow.family import FlowFamily
@@ -40,8 +40,10 @@ class TextConfig(Section):
     """What reads the captions: a small transformer trained along, or a frozen encoder."""
 
     kind: Literal["trainable", "clip", "t5"] = "trainable"
-    model: str = Field(default="", description="clip, t5: encoder of transformers, name or path")
-    tokenizer: str = Field(
+    model: ModelName = Field(
+        default="", description="clip, t5: encoder of transformers, name or path"
+    )
+    tokenizer: ModelName = Field(
         default="",
         description="name or path; default: that of the model, else the built-in captioner's",
     )
@@ -66,7 +68,7 @@ class TextConfig(Section):
 class LatentConfig(Section):
     """The space that images are generated in: pixels, or latents of a frozen autoencoder."""
 
-    vae: str = Field(
+    vae: ModelName = Field(
         default="", description="AutoencoderKL of diffusers, name or path; default: pixels"
     )
     subfolder: str = Field(default="", description="of the autoencoder, such as vae in a pipeline")
