@@ -106,7 +106,7 @@ def retry(
 
     reasons = parse_reasons(reason or [])
     resolved = load_recipe(recipe, overrides or [])
-    job = open_job(resolved)
+    job = open_job(resolved, is_there=True)
     _print([f"run {job.made_by.run_id}: replaying rejects of {resolved.corpus.path}"])
     _end(run_replay(job, reasons, Progress(console, resolved.run.progress_s)))
 
@@ -188,6 +188,19 @@ def export(
     told.print(f"exported {written:,} {unit} -> {out}", soft_wrap=True, markup=False)
     if not written:
         _fail(f"{corpus}: no image has a caption, so nothing was written; see its status", 1)
+
+
+@app.command()
+def move(
+    corpus: CorpusArgument,
+    source: Annotated[str, typer.Option(help="where its images are now, as source.path")],
+) -> None:
+    """Tell a corpus that its images are elsewhere now; the captions stay as they are."""
+    from recaption.corpus.moved import move_source
+    from recaption.output import spell
+
+    root, shards = move_source(corpus, spell(source, "--source"))
+    _print([f"moved: {shards:,} shards below {root}"])
 
 
 @app.command()

@@ -27,6 +27,7 @@ from recaption.safeguards.claims import claims_of
 from recaption.safeguards.confidence import sureness
 from recaption.safeguards.harm import personal_data
 from recaption.safeguards.policy import Action, action_for, prune
+from recaption.safeguards.received import fault_of, holds_seed, received
 from recaption.safeguards.verdict import Asked, Verdict
 from recaption.sample import Caption, Reason, Rejection, Request, Stage
 from recaption.text import printable
@@ -112,30 +113,37 @@ class _Inquiry:
         return Rejection(Stage.CHECK, Reason.FAILED, f"{doing} failed: {one_line(e)}")
 
     async def _settle(self, alone: Request, caption: Caption) -> Judged:
-        config = self.guard.recipe.safeguards
-        slot_seed, attempts = alone.seed, 0
+        repairs = self.guard.recipe.safeguards.repairs if self._can_differ else 0
+        slot_seed, attempts = alone.seed, 1
         while True:
-            verdicts, doubted = await self._judge(alone, caption)
-            action, why = action_for(verdicts, config)
-            if action is Action.ACCEPT:
-                outcome = Outcome.REPAIRED if attempts else Outcome.ACCEPTED
-                return Judged(alone, caption, verdicts, outcome, attempts=attempts + 1)
-            if action is Action.PRUNE:
-                pruned = self._prune(alone, caption, doubted)
-                if pruned is not None:
-                    return Judged(alone, pruned, verdicts, Outcome.PRUNED, attempts=attempts + 1)
-            if action is Action.REJECT or attempts >= config.repairs or not self._can_differ:
-                return _reject(alone, caption, verdicts, why, attempts + 1)
-            attempts += 1
-            alone = replace(
-                alone,
-                seed=keyed.integer("repair", slot_seed, attempts, bits=48),
-                is_extra=True,
-            )
+            judged, is_final = await self._look_at(alone, received(caption))
+            if attempts > 1 and judged.outcome is Outcome.ACCEPTED:
+                judged = replace(judged, outcome=Outcome.REPAIRED)
+            judged = replace(judged, attempts=attempts)
+            if is_final or attempts > repairs:
+                return judged
+            seed = keyed.integer("repair", slot_seed, attempts, bits=48)
+            alone, attempts = replace(alone, seed=seed, is_extra=True), attempts + 1
             answer = await self._ask(alone)
             if not answer.captions:
-                return _reject(alone, caption, verdicts, why, attempts + 1)
+                return replace(judged, request=alone, attempts=attempts)
             caption = answer.captions[0]
+
+    async def _look_at(self, alone: Request, caption: Caption) -> tuple[Judged, bool]:
+        """Return what becomes of a caption as it is, and whether that is final."""
+        fault = fault_of(caption)
+        if fault is not None:
+            return Judged(alone, caption, (), Outcome.REJECTED, fault), False
+        verdicts, doubted = await self._judge(alone, caption)
+        action, why = action_for(verdicts, self.guard.recipe.safeguards)
+        if action is Action.ACCEPT:
+            return Judged(alone, caption, verdicts, Outcome.ACCEPTED), True
+        if action is Action.PRUNE:
+            pruned = self._prune(alone, caption, doubted)
+            if pruned is not None:
+                return Judged(alone, pruned, verdicts, Outcome.PRUNED), True
+        rejected = Judged(alone, caption, verdicts, Outcome.REJECTED, _rejection(why))
+        return rejected, action is Action.REJECT
 
     async def conclude(self, judged: list[Judged]) -> list[Judged]:
         """See to what an image's captions keep together, and to an image with none left."""
@@ -240,7 +248,8 @@ class _Inquiry:
         )
         answer = await self._ask(request)
         log_share = answer.captions[0].mean_logprob if answer.captions else None
-        return None if log_share is None else math.exp(log_share)
+        is_share = log_share is not None and -math.inf < log_share < 1e-3
+        return math.exp(log_share) if is_share and log_share is not None else None
 
     def _prune(self, request: Request, caption: Caption, doubted: frozenset[int]) -> Caption | None:
         """Return the caption without what is doubted, None where that leaves nothing good."""
@@ -270,7 +279,9 @@ class _Inquiry:
         answer = await self._ask(request)
         if not answer.captions:
             return None
-        caption = answer.captions[0]
+        caption = received(answer.captions[0])
+        if fault_of(caption) is not None:
+            return None
         verdicts, _ = await self._judge(request, caption)
         action, _ = action_for(verdicts, self.guard.recipe.safeguards)
         before = len(kept.facts([one.caption.text], alt_text)[1])
@@ -312,17 +323,14 @@ def one_line(e: Exception) -> str:
 
 def _slot_of(request: Request, index: int, caption: Caption) -> Request:
     """Return the request for one of its captions alone."""
-    slot = request.first_slot + index
-    return replace(request, n=1, seed=caption.seed, first_slot=slot)
+    seed = caption.seed if holds_seed(caption.seed) else request.seed + index
+    return replace(request, n=1, seed=seed, first_slot=request.first_slot + index)
 
 
 def _rejected(judged: Judged, why: Rejection) -> Judged:
     return replace(judged, outcome=Outcome.REJECTED, rejection=why)
 
 
-def _reject(
-    request: Request, caption: Caption, verdicts: tuple[Verdict, ...], why: Verdict, attempts: int
-) -> Judged:
+def _rejection(why: Verdict) -> Rejection:
     assert why.reason is not None
-    rejection = Rejection(Stage.CHECK, why.reason, why.message)
-    return Judged(request, caption, verdicts, Outcome.REJECTED, rejection, attempts)
+    return Rejection(Stage.CHECK, why.reason, why.message)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from recaption import safeguards, storage
 from recaption.config import Recipe, RecipeError, SourceConfig
 from recaption.corpus.ledger import Committed, Ledger
-from recaption.corpus.manifest import open_corpus
+from recaption.corpus.manifest import open_corpus, pick_version, read_manifest
 from recaption.corpus.writer import Provenance
 from recaption.datasets import check_tables, open_reader
 from recaption.engines.identity import model_hash
@@ -22,6 +22,7 @@ from recaption.prompts import load_prompts
 from recaption.sample import Shard
 from recaption.sources import list_shards, source_root
 from recaption.storage.shown import location_of, text_without_secrets
+from recaption.storage.spelling import is_lost_with_job
 from recaption.text import printable
 
 
@@ -99,9 +100,18 @@ def list_source(source: SourceConfig) -> tuple[str, list[Shard]]:
         raise RecipeError(text_without_secrets(printable(str(e)))) from e
 
 
-def open_job(recipe: Recipe) -> Job:
-    """Resolve a recipe and open its corpus, which is made or checked."""
+def open_job(recipe: Recipe, is_there: bool = False) -> Job:
+    """Resolve a recipe and open its corpus, which is made or checked; `is_there`: only checked."""
+    corpus = recipe.corpus.path
+    if is_lost_with_job(corpus):
+        raise RecipeError(
+            f"corpus.path: {corpus} is in Ray's copy of the job's working directory and would go"
+            " with it; give an absolute path that all nodes share, or s3://"
+        )
     job = resolve_job(recipe)
+    if is_there:
+        read_manifest(corpus)
+        pick_version(corpus, job.made_by.fingerprint)
     open_corpus(recipe, job.root, job.made_by.dataset, job.made_by.fingerprint)
     return job
 

@@ -7,10 +7,9 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import pyarrow.parquet as pq
-
 from recaption import keyed, storage
 from recaption.job import Job
+from recaption.parquet import PlainFile
 from recaption.parts import PreparedSample
 from recaption.sample import Shard
 from recaption.sources import map_parts
@@ -79,8 +78,8 @@ def _count(shard: Shard, first: int) -> float:
     if shard.kind == "folder":
         return len(list_images(list_folder(shard.url)))
     if shard.kind == "parquet":
-        with storage.open_read(shard.url) as stream, pq.ParquetFile(stream) as file:
-            return int(file.metadata.num_rows)
+        with PlainFile.open(shard.url) as file:
+            return file.num_rows
     if shard.kind == "zip":
         return count_samples(shard)
     if not shard.size:

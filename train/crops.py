@@ -195,8 +195,9 @@ def _placed(width: float, height: float, x: float, y: float, is_flipped: bool) -
 
 _SIDES = {"left": "right", "leftmost": "rightmost", "left-hand": "right-hand"}
 _OPPOSITE = _SIDES | {right: left for left, right in _SIDES.items()}
-_SIDE_WORD = re.compile(r"\b(" + "|".join(sorted(_OPPOSITE, key=len, reverse=True)) + r")\b", re.I)
-_QUOTED = re.compile(r"(\"[^\"]*\"|“[^”]*”)")
+_SIDE_WORD = re.compile(
+    r"\b(" + "|".join(sorted(_OPPOSITE, key=len, reverse=True)) + r")\b", re.I | re.A
+)
 _NOT_A_SIDE = re.compile(r"\b(all right|right away|right angles?|left over|is left\b(?! of))", re.I)
 
 
@@ -206,9 +207,13 @@ def flip_caption(caption: str) -> str | None:
     Left and right change places; printed text would be in mirror writing, and words such as
     `all right` are no sides: of these the caller has to ask the captioner.
     """
-    if _QUOTED.search(caption) or _NOT_A_SIDE.search(caption):
+    if _has_quote(caption) or _NOT_A_SIDE.search(caption):
         return None
     return _SIDE_WORD.sub(lambda match: _like(match[0], _OPPOSITE[match[0].lower()]), caption)
+
+
+def _has_quote(caption: str) -> bool:
+    return caption.count('"') > 1 or -1 < caption.find("“") < caption.rfind("”")
 
 
 def _like(model: str, word: str) -> str:

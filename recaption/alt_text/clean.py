@@ -27,7 +27,7 @@ _MAYBE_MOJIBAKE = re.compile(
 )
 _PERCENT = re.compile(r"(?:%[C-Fc-f][0-9A-Fa-f](?:%[89ABab][0-9A-Fa-f])+)+|%20")
 _ENTITY_OF_ENTITY = re.compile(r"&(?:amp;)+", _I)
-_TAG = re.compile(r"<!--.*?-->|<[/!?]?[A-Za-z][^<>]*>", re.DOTALL)
+_TAG = re.compile(r"<!--(?:(?!<!--).)*?-->|<[/!?]?[A-Za-z][^<>]*>", re.DOTALL)
 _CUT_TAG = re.compile(
     r"</?(?:a|b|br|div|em|font|h\d|i|img|li|p|span|strong|table|td|tr|ul)\b[^<>]*$", _I
 )
@@ -44,7 +44,7 @@ _DOMAIN = (
     rf"|{_LABEL}*(?<![a-z0-9-])[a-z0-9-]{{5,}}\.(?:de|fr|ru|nl|pl|jp|cn|br|eu|io|tv|cz|ch|se|dk)\b"
 )
 _ADDRESS = re.compile(
-    r"(?:\b(?:(?:online|available|only)\s+)?(?:at|on|from|via|by|visit)\s+)?"
+    r"(?:\b(?:(?:online|available|only)\s{1,9})?(?:at|on|from|via|by|visit)\s{1,9})?"
     r"(?:(?:https?|ftp)://\S*|\bwww\.\S+|(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]*\w"
     rf"|(?:{_DOMAIN})(?:/\S*)?)",
     _I,
@@ -56,7 +56,7 @@ EXTENSION = re.compile(
 _WHEN = r"[-_ (]*(?:\d[-\d_. :]*(?:\bat\b[-\d_. :]*)?(?:[ap]\.?m\b\.?)?)\)?"
 FILE_NAME = re.compile(
     r"(?<![^\W_])(?:"
-    r"(?:IMGP?|_?DSC[NF]?|PICT|MVI|GOPR|PXL|CIMG|HPIM)[-_ ]?\d{3,}(?:[-_]\w{1,8})*"
+    r"(?:IMGP?|_?DSC[NF]?|PICT|MVI|GOPR|PXL|CIMG|HPIM)[-_ ]?\d{3,}(?:[-_]+[^\W_]{1,8})*"
     r"|(?:SAM|DJI|KIMG|WP|VID|FB_IMG)_\d[\d_]{2,}|P\d{7}|(?:19|20)\d{6}_\d{6}"
     r"|(?:image|img|photo|picture|pic|file|scan|untitled|unnamed|slide|foto|bild)[-_]?\d+"
     r"(?:[-_]\d+)*"
@@ -81,9 +81,9 @@ _STOCK = (
 )
 _ADS = re.compile(
     rf"^(?:royalty[- ]?free )?stock {_STOCK} of\b"
-    rf"|\b(?:royalty[- ]?free\b[:,]?\s*)?(?:premium\s+)?(?:stock|vetorial)[\s-]*{_STOCK}:?"
-    r"(?:\s*#\s?\d+)?"
-    rf"|\b(?:premium\s+)?royalty[- ]?free\b(?:\s*{_STOCK})?|\bvetorial stock\b"
+    rf"|\b(?:royalty[- ]?free\b[:,]?\s{{0,9}})?(?:premium\s{{1,9}})?(?:stock|vetorial)[\s-]{{0,9}}"
+    rf"{_STOCK}:?(?:\s{{0,9}}#\s?\d+)?"
+    rf"|\b(?:premium\s{{1,9}})?royalty[- ]?free\b(?:\s{{0,9}}{_STOCK})?|\bvetorial stock\b"
     r"|\b(?:for )?free (?:(?:u\.?s\.? )?shipping|download|delivery|returns)\b"
     r"|\bdownload (?:it )?(?:for )?free\b|\bno watermarks?\b"
     r"|\b(?:buy|shop|order)(?: it)? (?:now|online)\b|\badd to (?:cart|basket)\b"
@@ -102,11 +102,12 @@ _AD_WORDS = tuple(
     " larger full pin loading image thumbnail view off discount save %name %title %alt".split()
 )
 _MONEY_SIGNS = ("$", "£", "€", "¥", "₹", "USD", "EUR", "GBP", "usd", "eur", "gbp")
-_MONEY = r"(?:(?:US)?[$£€¥₹] ?\d[\d,.]*\d|[$£€¥₹] ?\d|\d[\d,.]* ?(?:USD|EUR|GBP)\b)"
+_MONEY = r"(?:(?:US)?[$£€¥₹] ?\d[\d,.]{0,20}\d|[$£€¥₹] ?\d|\d[\d,.]{0,20} ?(?:USD|EUR|GBP)\b)"
 # A price tag, not a sum in a sentence: `only $12.95`, `, $75.00` at the end; not `won $10,400 in`.
 _PRICE = re.compile(
-    rf"(?:\b(?:for )?(?:only|just|price:?|from)\s+){_MONEY}|{_MONEY}(?=\s*(?:$|[|\])–—]))"
-    rf"|(?<=[-|(,–—] ){_MONEY}(?!\s+\w)|^{_MONEY}(?=\s*[|–—:-])",
+    rf"(?:\b(?:for )?(?:only|just|price:?|from)\s{{1,9}}){_MONEY}"
+    rf"|{_MONEY}(?=\s{{0,9}}(?:$|[|\])–—]))"
+    rf"|(?<=[-|(,–—] ){_MONEY}(?!\s{{1,9}}\w)|^{_MONEY}(?=\s{{0,9}}[|–—:-])",
     _I,
 )
 
@@ -124,10 +125,10 @@ _SITE_SEGMENT = re.compile(
     rf"|(?:{_STOCK}|photo stock)",
     _I,
 )
-_SITE_AT_END = re.compile(rf"(?<=\w)\s*(?:,|\b(?:on|via|from|by))\s+{_SITE}[.!]?$", _I)
-_SEPARATOR = re.compile(r"(\s+(?:[|•·»~/]|::|//|-{1,3}|–|—)\s+|\s*\|\s*)")
-_HOLLOW = re.compile(r"\(\s*[-,;:|/]*\s*\)|\[\s*[-,;:|/]*\s*\]|\{\s*\}|“\s*”|«\s*»")
-_INNER_SPACE = re.compile(r"(?<=[(\[])\s+|\s+(?=[)\]])")
+_SITE_AT_END = re.compile(rf"(?<=\w)\s{{0,9}}(?:,|\b(?:on|via|from|by))\s{{1,9}}{_SITE}[.!]?$", _I)
+_SEPARATOR = re.compile(r"(\s{1,9}(?:[|•·»~/]|::|//|-{1,3}|–|—)\s{1,9}|\s{0,9}\|\s{0,9})")
+_HOLLOW = re.compile(r"\([-,;:|/\s]{0,9}\)|\[[-,;:|/\s]{0,9}\]|\{\s{0,9}\}|“\s{0,9}”|«\s{0,9}»")
+_INNER_SPACE = re.compile(r"(?<=[(\[])\s+|\s{1,9}(?=[)\]])")
 _RUN_OF_MARKS = re.compile(r"([!?,;:|~*=•★☆♥_–—-])\1+")
 _LOOSE_MARKS = re.compile(r"(?<=\s)[|,;:•·–—-](?:\s+[|,;:•·–—-])+(?=\s)")
 _SPACE_BEFORE = re.compile(r"(?<=[^\W_])\s+([,;!?])(?=\s|$)")

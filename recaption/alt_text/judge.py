@@ -61,7 +61,7 @@ _AD_WORDS = frozenset(
     " subscribe follow like guarantee guaranteed".split()
 )
 _WORD = re.compile(r"[^\W_]+")
-_LIST_MARK = re.compile(r"\s*[,;|·•]\s*|\s+[.-]\s+")
+_LIST_MARK = re.compile(r"\s{0,9}[,;|·•]\s{0,9}|\s{1,9}[.-]\s{1,9}")
 
 _EMPTY_WORDS = frozenset(
     "image images img photo photos pic pics picture pictures photograph thumbnail thumb thumbs logo"

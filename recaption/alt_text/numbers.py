@@ -80,9 +80,9 @@ def _any_of(names: dict[str, str]) -> str:
     return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
 
 
-_VALUE = r"\d+(?:[.,]\d+)*(?:[ -]\d+/\d+|/\d+)?"
+_VALUE = r"\d++(?:[.,]\d++)*+(?:[ -]\d++/\d++|/\d++)?"
 _QUANTITY = re.compile(
-    rf"(?<![\w.,/#-])(?P<value>{_VALUE}(?:\s?[x×*]\s?{_VALUE})*)[ -]?"
+    rf"(?<![\w.,/#-])(?P<value>{_VALUE}(?:\s?[x×*]\s?{_VALUE}){{0,4}})[ -]?"
     rf"(?P<unit>{_any_of(_UNITS)})(?!\w)"
     r"|(?<![\w.,/-])(?P<ordinal>\d+)(?:st|nd|rd|th)\b"
     rf"|(?<![\w#№])(?P<label>{_any_of(_LABELS)})\s?(?P<count>\d+)\b",

@@ -10,6 +10,7 @@ from recaption import storage
 from recaption.config import Recipe, RecipeError, nearest
 from recaption.recipe_file import parse_recipe, parse_yaml, to_yaml
 from recaption.storage.shown import location_of
+from recaption.storage.spelling import is_same_place
 
 FORMAT = 1
 
@@ -113,11 +114,12 @@ def _check(corpus: str, found: Manifest, wanted: Manifest) -> None:
             f"{corpus}: holds data set {found.dataset!r}, the recipe reads {wanted.dataset!r};"
             f" set source.dataset={found.dataset} if it is the same, or another corpus.path"
         )
-    if location_of(found.root) != wanted.root:  # it had passwords in it once
+    old = location_of(found.root)  # it had passwords in it once
+    if old != wanted.root and not is_same_place(old, wanted.root):
         raise RecipeError(
             f"{corpus}: shard names are paths below {found.root}, this recipe's are below"
-            f" {wanted.root}; set source.root to the folder that is the same in both (for data"
-            " that moved: its new place, after editing root in corpus.json)"
+            f" {wanted.root}; if the images moved: `recaption move {corpus} --source"
+            f" {wanted.root}`, else set source.root to the folder that is the same in both"
         )
 
 

@@ -1,4 +1,4 @@
-"""Reading a corpus back: committed parts only, as an Arrow dataset, by part or by sample."""
+"""Reading a corpus back: committed parts only, as Arrow tables, by part or by sample."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as pads
-import pyarrow.fs as pafs
-from fsspec.core import url_to_fs
 
-from recaption import storage
 from recaption.corpus.ledger import CommitRecord, Committed, Ledger
 from recaption.corpus.manifest import Manifest, pick_version, read_manifest
-from recaption.corpus.schema import CAPTIONS
 from recaption.corpus.tables import read_captions, standing_rejects
 from recaption.sample import Part
-from recaption.storage.paths import local_path
 
 
 class CorpusReader:
@@ -53,12 +47,6 @@ class CorpusReader:
         """Return the rejects that stand: a replay's take the place of its part's earlier ones."""
         return standing_rejects(self.ledger, self._or_all(records))
 
-    def dataset(self) -> pads.Dataset:
-        """Return the captions as an Arrow dataset over the committed files; nothing is read yet."""
-        names = [r.captions_file for r in self.records() if r.captions_file]
-        filesystem, paths = _arrow_paths([self.ledger.data_url(n) for n in names])
-        return pads.dataset(paths, schema=CAPTIONS, format="parquet", filesystem=filesystem)
-
     def by_sample(self, part: Part) -> dict[str, list[dict[str, Any]]]:
         """Return a part's captions by sample id, each sample's in order of region, style, slot."""
         rows: dict[str, list[dict[str, Any]]] = {}
@@ -82,12 +70,3 @@ class CorpusReader:
 
     def _or_all(self, records: Iterable[CommitRecord] | None) -> Iterable[CommitRecord]:
         return self.ledger.records() if records is None else records
-
-
-def _arrow_paths(urls: list[str]) -> tuple[Any, list[str]]:
-    """Return an Arrow file system and the paths on it."""
-    if not urls or not storage.is_remote(urls[0]):
-        return pafs.LocalFileSystem(), [local_path(url) for url in urls]
-    filesystem, _ = url_to_fs(urls[0])
-    paths = [url.split("://", 1)[1] for url in urls]
-    return pafs.PyFileSystem(pafs.FSSpecHandler(filesystem)), paths

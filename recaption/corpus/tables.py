@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from recaption import storage
+from recaption import parquet, storage
 from recaption.corpus.ledger import CommitRecord, Ledger
 from recaption.corpus.schema import CAPTIONS, REJECTS
-from recaption.text import printable
+from recaption.storage.shown import without_secrets
 
 _SAMPLE_ID = pa.schema([CAPTIONS.field("sample_id")])
 
@@ -45,15 +44,11 @@ def _read(ledger: Ledger, files: Iterable[str], schema: pa.Schema) -> pa.Table:
 
 def read_table(url: str, schema: pa.Schema) -> pa.Table:
     """Read the columns of `schema` from a data file. Raises StorageError where it is damaged."""
-    file = pa.BufferReader(storage.read_bytes(url))
     try:
-        # Not `read_table`, which goes through Arrow's datasets: twice as slow for small files,
-        # whose columns threads only make slower.
-        table = pq.ParquetFile(file).read(columns=schema.names, use_threads=False)
-        return table.select(schema.names).cast(schema)
-    except (pa.ArrowException, OSError, KeyError) as e:
+        return parquet.read_table(url, schema)
+    except parquet.DamagedFile as error:
         raise storage.StorageError(
-            f"{url}: a data file of the corpus that is truncated or damaged"
-            f" ({printable(str(e))[:200]}); restore it, or delete its commit record in commits/ and"
-            " run again, which captions its part anew"
-        ) from e
+            f"{without_secrets(url)}: a data file of the corpus that is truncated or damaged"
+            f" ({error}); restore it, or delete its commit record in commits/ and run again, which"
+            " captions its part anew"
+        ) from error

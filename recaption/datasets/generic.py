@@ -8,7 +8,8 @@ Looked at in this order, the first that says something counts:
   class_name, class, label_name, category, category_name, label; the folder's name where
   `source.class_from_folder` is set
 
-A number is never a class name: it means something only with the data set's own table.
+A number is never a class name: it means something only with the data set's own table. Where a
+Parquet file has that, the reader has added the name to the number's column as `COLUMN_name`.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def _alt_text(fields: Fields, source: SourceConfig) -> str:
 
 def _class_names(sample: Sample, source: SourceConfig) -> tuple[str, ...]:
     if source.class_column:
-        return _names(look_up(sample.fields, source.class_column))
+        found = _names(look_up(sample.fields, source.class_column))
+        return found or _names(look_up(sample.fields, f"{source.class_column}_name"))
     found = _names(sample.fields.get("cls"))
     for value in _named(sample.fields, _CLASS):
         found = found or _names(value)

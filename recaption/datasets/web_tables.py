@@ -17,16 +17,16 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import cast
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from recaption import storage
 from recaption.config import RecipeError
 from recaption.datasets.web_row import COLUMNS, IDS, TEXT, is_url
+from recaption.parquet import DamagedFile, PlainFile
+from recaption.parquet.values import rows_of
 from recaption.text import is_hidden, printable
 
 Row = Mapping[str, object]
@@ -41,7 +41,8 @@ _ENDINGS = {  # by these a folder's files are chosen, the first kind that there 
     "json": re.compile(r"\.json$"),
 }
 _CHOICES = ".parquet, .tsv, .csv, .jsonl or .json"
-_ROWS_AT_ONCE = 8192
+_ROWS_AT_ONCE = 1024
+_CELL_LIMIT = 1 << 20  # bytes of a cell
 _LINES_LOOKED_AT = 100
 _NAMES = f"a text ({', '.join(TEXT)}) and what to join by ({', '.join(chain(*IDS.values()))})"
 
@@ -102,14 +103,14 @@ def _check(url: str, columns: Iterable[object], fail: Fail) -> None:
 
 def _parquet_rows(url: str, fail: Fail) -> Iterator[Row]:
     try:
-        with storage.open_read(url) as stream:
-            file = pq.ParquetFile(stream if stream.seekable() else io.BytesIO(stream.read()))
-            _check(url, file.schema_arrow.names, fail)
-            names = [name for name in file.schema_arrow.names if name.lower() in COLUMNS]
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=names, use_threads=False):
-                yield from batch.to_pylist()
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise fail(f"{url}, which is damaged ({printable(str(error))[:200]})", "Parquet") from error
+        with PlainFile.open(url) as file:
+            _check(url, file.schema.names, fail)
+            times = Counter(file.schema.names)
+            names = [n for n, count in times.items() if n.lower() in COLUMNS and count == 1]
+            for batch in file.batches(names, _ROWS_AT_ONCE):
+                yield from rows_of(batch, _CELL_LIMIT)
+    except DamagedFile as error:
+        raise fail(f"{url}: {error}", "a Parquet file") from error
 
 
 def _lines(url: str) -> Iterator[str]:

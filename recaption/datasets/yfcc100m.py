@@ -39,7 +39,7 @@ _MOST_TAGS = 24
 _PHOTO = re.compile(r"(\d{1,20})(?:_[0-9a-f]{6,12}(?:_[a-z])?)?")  # also as Flickr names its files
 _HASH = re.compile(r"[0-9a-f]{20,32}")  # some tools leave out zeros
 _SCORE = re.compile(r"[01](?:\.\d+)?")
-_MARKUP = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]{0,2000}>", re.DOTALL)
+_MARKUP = re.compile(r"<!--(?:(?!<!--).)*?-->|</?[a-zA-Z][^<>]{0,2000}>", re.DOTALL)
 _URL = re.compile(r"\b(?:https?://|www\.)\S+", re.IGNORECASE)
 _CAMERA = re.compile(r"(?:_MG_)?[\d _-]+")
 

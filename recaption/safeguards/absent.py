@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 
 from recaption.safeguards.languages import unquoted
 from recaption.safeguards.verdict import Asked, Verdict
@@ -50,6 +51,7 @@ _BRIDGES = frozenset(
     "appear be contain depict evidence feature have hint in include like look of presence really"
     " resemble see seem show sign signs to trace traces".split()
 )
+_MOST_MENTIONS = 50  # of one label; who says it more often has said it
 _AROUND = 160  # characters before and behind a mention that may deny it
 _DENIED_AFTER = re.compile(
     r"(?: \w+)? (?:(?:is|are) (?:not|nowhere|never) (?:to be )?"
@@ -62,7 +64,7 @@ _DENIED_AFTER = re.compile(
 @lru_cache(maxsize=4096)
 def _pattern(label: str) -> re.Pattern[str] | None:
     """Return what finds a label in lower-case text, in the singular and the plural."""
-    name = re.sub(r"\(.*?\)", " ", label.casefold().replace("_", " "))
+    name = re.sub(r"\(.{0,200}?\)", " ", label.casefold().replace("_", " "))
     parts = re.findall(r"[\w'&.]+", name)
     if not parts:
         return None
@@ -93,6 +95,12 @@ def _plurals(noun: str) -> set[str]:
     return {f"{noun}s", f"{noun[:-3]}men"} if noun.endswith("man") else {f"{noun}s"}
 
 
+@lru_cache(maxsize=64)
+def _plain(text: str) -> str:
+    """Return a text in lower case on one line, without what it quotes."""
+    return " ".join(unquoted(text).replace("’", "'").casefold().split())
+
+
 def mentions(text: str, label: str) -> Iterator[tuple[str, bool]]:
     """Yield each mention of a label: what follows it in its sentence, and whether it is denied.
 
@@ -101,8 +109,8 @@ def mentions(text: str, label: str) -> Iterator[tuple[str, bool]]:
     pattern = _pattern(label)
     if pattern is None:
         return
-    plain = " ".join(unquoted(text).replace("’", "'").casefold().split())
-    for match in pattern.finditer(plain):
+    plain = _plain(text)
+    for match in islice(pattern.finditer(plain), _MOST_MENTIONS):
         start, end = match.span()
         before = re.split(r"[.;:!?]\s|\bbut\b", plain[max(0, start - _AROUND) : start])[-1]
         after = re.split(r"[.;:!?](?:\s|$)", plain[end : end + _AROUND])[0]

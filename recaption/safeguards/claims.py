@@ -24,8 +24,8 @@ _MEDIA = frozenset(
 
 _QUOTED = re.compile(r"[\"“]([^\"”]{1,60})[\"”]")
 _SIGN = re.compile(
-    r"((an?|the)\s+)?(sign|words?|text|label|lettering|letters)?\s*"
-    r"(reading|saying|that (says|reads))?\s*[\"“][^\"”]{1,60}[\"”]"
+    r"((an?|the) )?(sign|words?|text|label|lettering|letters)? ?"
+    r"(reading|saying|that (says|reads))? ?[\"“][^\"”]{1,60}[\"”]"
 )
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"”]))\s+(?=[\"“A-Z0-9])")
 _OPENING = re.compile(
@@ -36,8 +36,8 @@ _OPENING = re.compile(
 )
 _MEDIUM = re.compile(
     r"^(this is |medium: )?(?P<medium>(an? )?(piece of )?[a-z][a-z\- ]*?)"
-    r"(?P<rest>(,|\s(with|of|showing|depicting|on)\b).*)?$",
-    re.IGNORECASE,
+    r"(?P<rest>(,| (with|of|showing|depicting|on)\b).*)?\Z",
+    re.IGNORECASE | re.DOTALL,
 )
 _STATED = re.compile(r"^(the|one|both|all|an?|two|three)\b.*?\b(is|are|has|have|stands?|lies)\b")
 _SIDE = (
@@ -46,10 +46,11 @@ _SIDE = (
 )
 _RELATION = re.compile(rf"\b({_SIDE})\b|\binside it\b")
 _TAIL = re.compile(
-    rf"\s(?P<tail>(in|at|on|near|towards?|along|across|{_SIDE})\s(the|a|an|its|each)\s.*)$"
+    rf" (?P<tail>(in|at|on|near|towards?|along|across|{_SIDE}) (the|a|an|its|each) .*)\Z",
+    re.DOTALL,
 )
-_ITEM = re.compile(rf"(?:,\s*(?:and\s+)?|\s+and\s+)(?=(?:an?|one|{'|'.join(_NUMBERS)}|some)\s)")
-_DETERMINER = re.compile(rf"^(?P<det>an?|one|{'|'.join(_NUMBERS)}|some)\s+(?P<rest>.+)$")
+_ITEM = re.compile(rf"(?:, ?(?:and )?| and )(?=(?:an?|one|{'|'.join(_NUMBERS)}|some) )")
+_DETERMINER = re.compile(rf"^(?P<det>an?|one|{'|'.join(_NUMBERS)}|some) (?P<rest>.+)$")
 _LABEL = re.compile(r"^(style|colou?rs?|mood|medium|lighting|tone|palette)\s*:", re.IGNORECASE)
 _UNSEEN = re.compile(
     r"\b(mood|atmosphere|feeling|style|tone)\b|\b(called|named|dated|titled)\b"
@@ -57,7 +58,8 @@ _UNSEEN = re.compile(
     re.IGNORECASE,
 )
 _GROUND = re.compile(
-    r"(?P<ground>\ban? (?:(?!on |with |and |of |an? )[a-z\-]+ ){0,4}background\b.*)$", re.IGNORECASE
+    r"(?P<ground>\ban? (?:(?!on |with |and |of |an? )[a-z\-]+ ){0,4}background\b.*)\Z",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -93,7 +95,8 @@ def claims_of(text: str) -> tuple[Claim, ...]:
     """Return what a caption claims, each claim once."""
     found: dict[str, Claim] = {}
     for index, sentence in enumerate(sentences_of(text)):
-        for kind, claim in _of_sentence(sentence.rstrip(".!")):
+        # The rules know a single space only: what goes back over many takes for ever.
+        for kind, claim in _of_sentence(" ".join(sentence.rstrip(".!").split())):
             whole = _as_sentence(claim)
             found.setdefault(whole.lower(), Claim(kind, whole, index))
     return tuple(found.values())
@@ -104,7 +107,7 @@ Found = Iterator[tuple[ClaimKind, str]]
 
 def _of_sentence(sentence: str) -> Found:
     yield from ((ClaimKind.TEXT, f'the word "{word}" is printed') for word in _printed(sentence))
-    plain = re.sub(r"\s+(and|,)\s*(?=on\b|$)", " ", _SIGN.sub("", sentence)).strip()
+    plain = re.sub(r" (and|,) ?(?=on\b|$)", " ", " ".join(_SIGN.sub("", sentence).split())).strip()
     if _UNSEEN.search(plain) or (_LABEL.match(plain) and not plain.lower().startswith("medium")):
         if _GROUND.search(plain):
             yield from _ground(plain)
@@ -167,7 +170,7 @@ def _split_ground(text: str) -> tuple[str, str]:
     match = _GROUND.search(text)
     if match is None:
         return text, ""
-    return re.sub(r"\s*\b(on|with|against|over)?\s*$", "", text[: match.start()]), match["ground"]
+    return re.sub(r" ?\b(on|with|against|over)? ?$", "", text[: match.start()]), match["ground"]
 
 
 def _ground(text: str) -> Found:
@@ -204,8 +207,8 @@ def _thing(item: str) -> Found:
 def _cut_extras(rest: str) -> tuple[str, list[str]]:
     """Cut `with stripes` and participles off a noun phrase."""
     extras = [look for word, look in _PATTERN_OF.items() if f" with {word}" in rest]
-    rest = re.sub(r"\s+with (stripes|dots|spots)\b,?", "", rest)
-    return re.sub(r",?\s+(pointing|facing|looking) (up|down|left|right)\b.*$", "", rest), extras
+    rest = re.sub(r" with (stripes|dots|spots)\b,?", "", rest)
+    return re.sub(r",? (pointing|facing|looking) (up|down|left|right)\b.*$", "", rest), extras
 
 
 def _article(phrase: str) -> str:

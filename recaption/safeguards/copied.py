@@ -101,7 +101,7 @@ def _in_quotes(name: str) -> re.Pattern[str]:
 
 def _short(name: str) -> str:
     """Return a class name without its gloss: `crane, a bird` and `crane (bird)` are cranes."""
-    return re.split(r"\s*[,(]", name, maxsplit=1)[0].strip()
+    return re.split(r"[,(]", name, maxsplit=1)[0].strip()
 
 
 def class_contradicted(caption: Caption, asked: Asked) -> Verdict:

@@ -28,7 +28,12 @@ def empty(caption: Caption, asked: Asked) -> Verdict:
     """Find a caption without a letter, digit or symbol in it."""
     if any(c.isprintable() and not c.isspace() for c in caption.text):
         return Verdict("form.empty")
-    message = f"the model ended after {caption.caption_tokens} tokens with no text"
+    ended = f"the model ended after {caption.caption_tokens} tokens with no text"
+    message = f"{ended} (finish reason: {caption.finish_reason or 'not told'})"
+    if caption.finish_reason == "length":
+        message += "; raise sampling.max_tokens: all of them went into what is not the caption"
+    elif caption.finish_reason == "content_filter":
+        message += "; the server's content filter took it"
     return Verdict("form.empty", Reason.EMPTY_CAPTION, message)
 
 
@@ -142,7 +147,7 @@ _BOILERPLATE = re.compile(
     r"|\bany questions or need|\bfeel free to ask"
 )
 _MOOD = re.compile(
-    r"(?:^|[.!?:\n][ \t]*)the (?:overall|general) \w+(?: and \w+)?(?: of [^.]*)? (?:is|are)\b"
+    r"(?:^|[.!?:\n][ \t]*)the (?:overall|general) \w+(?: and \w+)?(?: of [^.]{0,80})? (?:is|are)\b"
 )
 
 
@@ -162,7 +167,7 @@ def boilerplate(caption: Caption, asked: Asked) -> Verdict:
 
 
 _CHAT_TOKEN = re.compile(
-    r"<\s*[|｜][^<>\n]{0,40}>|<[^<>\n]{0,40}[|｜]\s*>|<</?SYS>>|\[\|/?\w+\|\]|\|[A-Z]{4,}\|"
+    r"<\s{0,9}[|｜][^<>\n]{0,40}>|<[^<>\n]{0,40}[|｜]\s{0,9}>|<</?SYS>>|\[\|/?\w+\|\]|\|[A-Z]{4,}\|"
     r"|\[/?(?:INST|IMG|IMG_END|IMG_BREAK|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|THINK"
     r"|SEP|CLS|PAD|UNK|MASK|BOS|EOS|g?s?MASK)\]|(?m:^(?:USER|ASSISTANT|user|assistant)\s*(?::|$))"
 )
@@ -194,7 +199,7 @@ def markup(caption: Caption, asked: Asked) -> Verdict:
 
 
 _FENCED = re.compile(r"<(\w+)>.*?</\1>", re.DOTALL)
-_FENCE_TAG = re.compile(rf"[<‹]\s*/?\s*(?:{_TAGS})\b[^<>‹›]{{0,20}}[>›]", re.IGNORECASE)
+_FENCE_TAG = re.compile(rf"[<‹]\s{{0,9}}/?\s{{0,9}}(?:{_TAGS})\b[^<>‹›]{{0,20}}[>›]", re.IGNORECASE)
 
 
 def prompt_leak(caption: Caption, asked: Asked) -> Verdict:

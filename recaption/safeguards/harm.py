@@ -14,27 +14,33 @@ _ENDING = (
     "|ca|se|dk|fi|cz|gr|pt|ie|nz|mx|kr|ua|tr|hu|ro|io|ai|gg|ly|tv|co"
 )
 _BARE_DOMAIN = rf"(?:[a-z0-9][a-z0-9-]*\.)+(?:{_ENDING})"
-_AT, _DOT = r"\s*(?:[(\[{]\s*at\s*[)\]}]|\bat\b)\s*", r"\s*(?:[(\[{]\s*dot\s*[)\]}]|\bdot\b)\s*"
+_GAP = r"\s{0,3}"
+_AT, _DOT = (
+    rf"{_GAP}(?:[(\[{{]{_GAP}{word}{_GAP}[)\]}}]|\b{word}\b){_GAP}" for word in ("at", "dot")
+)
+# What would be read in several ways is read in one (`++`), or is no longer than it may be: a text
+# made for it cannot make the search go back over it for ever.
+_PART = r"(?:(?!\bdot\b)[\w-])++"
 
 _EMAIL = re.compile(
-    r"(?<![\w.+-])(?:[\w.+-]+\s?@\s?[\w-]+(?:\.[\w-]+)+"
-    rf"|[\w.+-]+{_AT}[\w-]+(?:{_DOT}[\w-]+)*(?:{_DOT}|\.)(?:{_ENDING})\b)",
+    r"(?<![\w.+-])(?:[\w.+-]++\s?@\s?[\w-]++(?:\.[\w-]++)++"
+    rf"|[\w.+-]{{1,64}}{_AT}{_PART}(?:{_DOT}{_PART})*(?:{_DOT}|\.)(?:{_ENDING})\b)",
     re.IGNORECASE,
 )
 _URL = re.compile(
-    r"\b[a-zA-Z][a-zA-Z0-9+-]*://\S+|\b(?i:www)\.[\w-]+\.\S+"
+    r"\b[a-zA-Z][a-zA-Z0-9+-]{0,30}://\S+|\b(?i:www)\.[\w-]+\.\S+"
     rf"|(?<![\w.-])(?:{_BARE_DOMAIN}|{_BARE_DOMAIN.upper()}|[A-Z][A-Za-z0-9-]*\.(?:{_ENDING}))"
     r"(?:/\S*)?(?![\w-]|\.\w)"
 )
 _HANDLE = re.compile(r"(?<![\w@./])@[A-Za-z_]\w[\w.]{0,28}")
-_CALL = r"(?:tel|phone|telephone|call|fax|mobile|whatsapp|text us at)\b[.:]?\s*"
+_CALL = r"(?:tel|phone|telephone|call|fax|mobile|whatsapp|text us at)\b[.:]?\s{0,9}"
 _PHONE = re.compile(
     r"(?<![\w.,+/-])(?:"
     r"(?:\+|00)[1-9](?:[\s().\-/]{0,2}\d){7,14}"  # +49 (0)30 123456, 0044 20 7946 0958
     r"|(?:1[-. ])?(?:\(\d{3}\)\s?|\d{3}[-. ])\d{3}[-.]\d{4}"  # 555-123-4567, (555) 123-4567
     r"|\(\d{3}\)\s?\d{3}\s\d{4}"
     r"|\(0\d{1,4}\)\s?\d(?:[ -]?\d){4,8}"  # (030) 123456
-    r"|0[1-9]\d{1,3}[ /-]\d{3,}(?:[ -]?\d{2,})+"  # 030/1234567, 020 7946 0958
+    r"|0[1-9]\d{1,3}[ /-](?:\d{5,}+|\d{3,4}(?=[ -]\d\d))(?:[ -]\d{2,}+)*"  # 020 7946 0958
     r"|0\d(?:[ .]\d{2}){4}"  # 01 23 45 67 89
     r"|0[1-9]\d{8,9}"  # 07911123456
     r")(?![\w]|[.,]\d)"

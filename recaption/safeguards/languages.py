@@ -183,8 +183,8 @@ def _word_misfit(text: str, name: str) -> str | None:
 
 def _without_particles(match: re.Match[str]) -> str:
     """Drop `de la` between two capitalised words, a name such as Café de la Paix."""
-    start = match.string[: match.start()].rpartition(" ")[2]
-    is_name = start[:1].isupper() and match.string[match.end()].isupper()
+    start = match.string.rfind(" ", 0, match.start()) + 1
+    is_name = match.string[start].isupper() and match.string[match.end()].isupper()
     return " " if is_name else match[0]
 
 

@@ -50,7 +50,8 @@ def action_for(verdicts: Sequence[Verdict], config: SafeguardsConfig) -> tuple[A
 def prune(text: str, doubted: frozenset[int], is_cut_off: bool) -> str:
     """Return a caption without the sentences of these indices, an unfinished end, and repeats."""
     sentences = sentences_of(text)
-    doubted |= {k for k, one in enumerate(sentences) if one in sentences[:k]}
+    first = {one: k for k, one in reversed(list(enumerate(sentences)))}
+    doubted |= {k for k, one in enumerate(sentences) if first[one] < k}
     if is_cut_off and sentences and sentences[-1][-1] not in ".!?\"”'":
         doubted |= {len(sentences) - 1}
     return " ".join(one for index, one in enumerate(sentences) if index not in doubted)

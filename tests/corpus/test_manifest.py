@@ -56,7 +56,10 @@ CHANGES = [
         "source.dataset=other",
         ["holds data set 'photos'", "'other'; set source.dataset=photos"],
     ),
-    ("source.root={up}", ["paths below {photos}", "below {up}; set source.root to the folder"]),
+    (
+        "source.root={up}",
+        ["paths below {photos}", "below {up}; if the images moved: `recaption move "],
+    ),
 ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from recaption.config import RecipeError
@@ -37,18 +36,6 @@ def test_all_that_was_committed_is_there(corpus: str, photos: Path) -> None:
     ]
 
 
-def test_the_dataset_is_the_same_table(corpus: str, photos: Path) -> None:
-    """Trainers and analysts read the corpus with Arrow, on local disk and on S3 alike."""
-    caption(corpus, photos, *TWO_STYLES)
-    reader = CorpusReader(corpus)
-    dataset = reader.dataset()
-    assert dataset.schema.equals(CAPTIONS) and dataset.count_rows() == 40
-    key = [("sample_id", "ascending"), ("style", "ascending"), ("slot", "ascending")]
-    assert dataset.to_table().sort_by(key).equals(reader.captions().sort_by(key))
-    dense = dataset.to_table(columns=["caption"], filter=pa.compute.field("style") == "dense")
-    assert dense.num_rows == 20
-
-
 @pytest.mark.parametrize("form", ["plain", "file", "relative", "home"])
 def test_a_local_corpus_may_be_named_in_any_way(
     tmp_path: Path, photos: Path, form: str, monkeypatch: pytest.MonkeyPatch
@@ -59,7 +46,7 @@ def test_a_local_corpus_may_be_named_in_any_way(
     full = str(tmp_path / "corpus")
     named = {"plain": full, "file": f"file://{full}", "relative": "corpus", "home": "~/corpus"}
     reader = CorpusReader(named[form])
-    assert reader.captions().num_rows == reader.dataset().count_rows() == 20
+    assert reader.captions().num_rows == 20
 
 
 def test_what_is_not_committed_does_not_exist(tmp_path: Path, photos: Path) -> None:
@@ -67,7 +54,7 @@ def test_what_is_not_committed_does_not_exist(tmp_path: Path, photos: Path) -> N
     commit = job.ledger.folder + "/commits/00000.tar-00001.json"
     Path(commit).unlink()
     reader = CorpusReader(str(tmp_path / "corpus"))
-    assert reader.captions().num_rows == reader.dataset().count_rows() == 32
+    assert reader.captions().num_rows == 32
     assert "00000/0002" not in reader.captions()["sample_id"].to_pylist()
 
 
@@ -76,7 +63,6 @@ def test_an_empty_version_reads_as_empty_tables(tmp_path: Path, photos: Path) ->
     reader = CorpusReader(str(tmp_path / "corpus"))
     assert reader.captions().equals(CAPTIONS.empty_table())
     assert reader.rejects().equals(REJECTS.empty_table())
-    assert reader.dataset().to_table().equals(CAPTIONS.empty_table())
     assert list(reader.iter_parts()) == []
 
 
@@ -99,7 +85,7 @@ def test_a_replay_is_read_with_its_part(tmp_path: Path, photos: Path) -> None:
     reader = CorpusReader(str(tmp_path / "corpus"))
     assert reader.rejects().num_rows == 8 and reader.captions().num_rows == 32
     replay_corpus(job, unless("00000/0003"))
-    assert reader.captions().num_rows == reader.dataset().count_rows() == 36
+    assert reader.captions().num_rows == 36
     assert set(reader.rejects()["sample_id"].to_pylist()) == {"00000/0003"}
     part = Part("00000.tar", 0)
     assert list(reader.by_sample(part)) == ["00000/0001", "00000/0000"]

@@ -21,6 +21,7 @@ from recaption.corpus.reader import CorpusReader
 from recaption.corpus.schema import CAPTIONS
 from recaption.corpus.tables import read_captions
 from recaption.job import list_source
+from recaption.sample import Shard
 
 _SUFFIXES = {"JPEG": "jpg", "MPO": "jpg"}
 _MIXED = "jpg"
@@ -59,7 +60,7 @@ def _export(
     encode: Encode,
     tick: Callable[[int], None],
 ) -> int:
-    shards = {shard.name: shard for shard in list_source(source)[1]}
+    shards = {shard.name: shard for shard in _list(reader.corpus, source)}
     names = plain_names(reader.committed().parts)
     there = _earlier_files(out, suffix)
     _check_are_ours(out, there, names, suffix)
@@ -74,6 +75,16 @@ def _export(
         written += len(samples)
         tick(len(samples))
     return written
+
+
+def _list(corpus: str, source: SourceConfig) -> list[Shard]:
+    try:
+        return list_source(source)[1]
+    except (RecipeError, storage.StorageError) as e:
+        raise RecipeError(
+            f"the corpus's images: {e}; if they moved, give their place now as --source, or for"
+            f" good: `recaption move {corpus} --source PLACE`"
+        ) from e
 
 
 def _earlier_files(out: str, suffix: str) -> set[str]:
