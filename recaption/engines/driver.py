@@ -243,6 +243,7 @@ class EngineDriver:
                 log.warning("engine did not boot (attempt %d): %s", attempt, e)
                 await asyncio.sleep(_BACKOFF_S * 2 ** (attempt - 1))
             except Exception as e:
+                log.info("a boot ended in an error that is not the engine's own", exc_info=True)
                 is_ours = isinstance(e, RecipeError)
                 message = str(e) if is_ours else f"{type(e).__name__}: {e}"
                 self._lost = EngineBootError(printable(message), is_final=True)

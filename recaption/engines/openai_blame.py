@@ -24,6 +24,7 @@ _NO_MONEY = re.compile(
     r"|payment[ _]required",
     re.I,
 )
+_NO_SUCH = re.compile(r"unexpected endpoint|not found|no such|does not exist", re.I)
 _BUSY = (429, 503, 529)  # 503 is also vLLM's full queue and a model that loads, 529 is Anthropic's
 _BUSY_WAIT_S = 1.0  # where the server does not say how long
 _LONGEST_WAIT_S = 600.0
@@ -120,7 +121,9 @@ def _error_in_answer(error: Any, raw: bytes) -> Exception:
     code = error.get("code") if isinstance(error, dict) else None
     if isinstance(code, int) and 400 <= code < 600:
         return judge(code, {}, raw)
-    return Trouble(f"HTTP 200 with an error: {message_of(raw)[1]}", is_answer=True)
+    words = message_of(raw)[1]
+    is_hopeless = bool(_NO_SUCH.search(words))  # LM Studio's answer to a URL without its /v1
+    return Trouble(f"HTTP 200 with an error: {words}", is_answer=True, is_hopeless=is_hopeless)
 
 
 def message_of(raw: bytes) -> tuple[str, str]:

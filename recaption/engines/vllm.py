@@ -47,6 +47,8 @@ class VllmEngine:
         import vllm
 
         self._llm = llm
+        self._log = BootLog()
+        self._death = ""
         self._sampling = sampling_arguments(sampling)
         self._prompt = chat_prompt(llm)
         self.info = EngineInfo("vllm", vllm.__version__, config.model, config.revision)
@@ -98,14 +100,21 @@ class VllmEngine:
         try:
             outputs = [o async for o in llm.generate(prompt, sampling, request_id)]
         except EngineDeadError as e:
-            raise EngineDied(_own_words(e)) from e
+            raise EngineDied(self._told_death(e)) from e
         except Exception as e:
             if llm.errored:
-                raise EngineDied(_own_words(e)) from e
+                raise EngineDied(self._told_death(e)) from e
             raise _request_failure(e) from e
         if not outputs:
             raise RequestFailed(Reason.REQUEST_FAILED, "vLLM ended the request without an answer")
         return outputs[-1]
+
+    def _told_death(self, error: Exception) -> str:
+        """Say what the engine's process died of; looked up once, for all that were in it."""
+        if not self._death:
+            cause, words = self._log.cause(), _own_words(error)
+            self._death = f"{cause} ({words})" if cause else words
+        return self._death
 
     async def close(self) -> None:
         """Shut the engine's process down, in order."""

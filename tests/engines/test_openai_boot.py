@@ -94,6 +94,7 @@ PATIENT = {"boot_timeout_s": 60.0}
         ({"test_fault": Raw(b'data: {"choices": []}\n\n')}, "it sends a stream of events"),
         ({"listing": Raw(b"", {"Location": "https://h/login"}, 301)}, "-> https://h/login"),
         ({"listing": Status(401, "bad key")}, "HTTP 401: bad key (model 'fake/captioner', no key"),
+        ({"listing": Raw(b'{"error": "Unexpected endpoint or method"}')}, "Unexpected endpoint"),
         ({"test_fault": Status(403, "no such right")}, "HTTP 403: no such right"),
         ({"test_fault": Status(402, "no money")}, "HTTP 402: no money"),
         (

@@ -18,11 +18,11 @@ import pytest
 
 from recaption.config import EngineConfig, RecipeError, SamplingConfig
 from recaption.engines import preflight, random_model
-from recaption.engines.base import EngineBootError, boot_engine
+from recaption.engines.base import EngineBootError, EngineInfo, Job, boot_engine
 from recaption.engines.boot_log import BootLog
 from recaption.engines.preflight import check_arguments, find_doubt, look_ahead
 from recaption.engines.trial import prove
-from recaption.notices import take_notices
+from recaption.sample import Caption
 from tests.engines.conftest import SAMPLING
 from tests.engines.fake_endpoint import FakeEndpoint, Raw, Status, serving
 
@@ -178,8 +178,6 @@ def test_an_engine_that_cannot_caption_a_test_image_does_not_boot() -> None:
     hanging = EngineConfig(kind="echo", args={"hang_on": ["test"]}, timeout_s=0.1)
     with pytest.raises(EngineBootError, match=r"no answer within engine.timeout_s=0.1"):
         asyncio.run(boot_engine(hanging, SamplingConfig()))
-    take_notices()
-    assert prove.__doc__
 
 
 def test_what_an_engine_s_own_process_died_of_is_read_from_the_log(tmp_path: Path) -> None:
@@ -237,3 +235,21 @@ def test_a_link_in_the_place_of_a_random_checkpoint_is_not_followed(
 def fake_checkpoint(folder: Path, size: str) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text("{}")
+
+
+def test_an_engine_that_cannot_caption_is_closed_whatever_it_raised() -> None:
+    class Broken:
+        info = EngineInfo("broken", "", "", "")
+        concurrency = 1
+        is_closed = False
+
+        async def answer(self, job: Job) -> list[Caption]:
+            raise ValueError("top_k must be -1")
+
+        async def close(self) -> None:
+            self.is_closed = True
+
+    engine = Broken()
+    with pytest.raises(EngineBootError, match="top_k must be -1"):
+        asyncio.run(prove(engine, EngineConfig(kind="echo")))
+    assert engine.is_closed
