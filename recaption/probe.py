@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import io
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from recaption.parts import PreparedSample
 from recaption.sample import Shard
 from recaption.sources import map_parts
 from recaption.sources.folder import list_folder, list_images
+from recaption.sources.gunzip import Gunzip
 from recaption.sources.tar import TarReader, open_tar
 from recaption.sources.webdataset import split_name
 from recaption.sources.zip import count_samples
@@ -94,7 +95,7 @@ def _count(shard: Shard, first: int) -> float:
 def _packed_share(shard: Shard) -> float:
     """Return which share of its bytes gzip has left of a shard, by its start."""
     with storage.open_read(shard.url) as stream:
-        unpacked = len(gzip.GzipFile(fileobj=stream).read(_UNPACKED))
+        unpacked = len(io.BufferedReader(Gunzip(stream)).read(_UNPACKED))
         return stream.tell() / max(1, unpacked)
 
 

@@ -8,16 +8,17 @@ members: `b.jpg` in `x/a.tar` is `x/a/b.jpg`.
 
 from __future__ import annotations
 
-import gzip
 import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, NoReturn, cast
+from typing import Any, BinaryIO, NoReturn
 
 from recaption import storage
+from recaption.notices import note
 from recaption.sample import Shard
 from recaption.sources.base import BrokenShard
+from recaption.sources.gunzip import Gunzip
 from recaption.sources.nested import Body, is_tar_name, split_inner
 from recaption.sources.tar_header import (
     decode_name,
@@ -34,6 +35,8 @@ _BUFFER = 32 << 10  # measured best for local files: larger ones copy more of wh
 _REMOTE_BUFFER = 1 << 20
 _META_LIMIT = 1 << 20  # bytes of a long name or a PAX header
 _ONLY_ZEROS_LIMIT = 1 << 20  # an empty archive is shorter; a hole in a disk is longer
+_MOST_ZEROS = 64 << 20  # bytes behind the last member; an archiver fills up to some kilobytes
+_MOST_REFUSE = 64 << 10  # bytes behind the end marker that are no tar
 
 _FILE = frozenset(b"\x0007")  # old V7, ustar, contiguous
 _NO_BODY = frozenset(b"123456")  # links, devices, folders, pipes
@@ -52,16 +55,16 @@ def open_tar(shard: Shard) -> Iterator[TarReader]:
     url, start = split_inner(shard.url)
     with _buffered(storage.open_read(url), is_local) as stream:
         is_packed = stream.peek(2)[:2] == b"\x1f\x8b"
-        if is_packed:
-            unpacked = gzip.GzipFile(fileobj=stream)
-            stream = io.BufferedReader(cast(io.RawIOBase, unpacked), _BUFFER)
+        gunzip = Gunzip(stream) if is_packed else None
+        if gunzip is not None:
+            stream = io.BufferedReader(gunzip, _BUFFER)
         end = stream.seek(0, io.SEEK_END) if is_local and not is_packed else None
         if end is not None:
             stream.seek(start or 0)
-        reader = TarReader(stream, shard.name, start or 0, end)
+        reader = TarReader(stream, shard.name, start or 0, end, gunzip)
         try:
             yield reader if start is None else reader.enter_next()
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except zlib.error as error:
             reason = " ".join(str(error).split())
             reader.fail(f"the gzip stream is truncated or damaged ({reason})")
 
@@ -81,9 +84,15 @@ class TarReader:
     """
 
     def __init__(
-        self, stream: io.BufferedReader | Body, shard: str, start: int = 0, end: int | None = None
+        self,
+        stream: io.BufferedReader | Body,
+        shard: str,
+        start: int = 0,
+        end: int | None = None,
+        gunzip: Gunzip | None = None,
     ) -> None:
         self.members = 0
+        self._gunzip = gunzip
         self._stream = stream
         self._read = stream.read
         self._shard = shard
@@ -158,7 +167,8 @@ class TarReader:
         if len(start) < _BLOCK or (any(start) and not is_sum_right(start)):
             return None
         end = None if self.end is None else min(size, self.end - begin)
-        return TarReader(Body(self, start), f"{self._shard}/{self._name}", end=end)
+        name = f"{self._shard}/{self._name}"
+        return TarReader(Body(self, start), name, end=end, gunzip=self._gunzip)
 
     def enter_next(self) -> TarReader:
         """Return a reader of the next member. Raises BrokenShard where that is no tar."""
@@ -193,47 +203,79 @@ class TarReader:
         gap = self._gap
         header = self._read(gap + _BLOCK)
         if gap:
-            if len(header) < gap:
-                self._fail_truncated(gap - len(header))
-            header = header[gap:]
+            header = header[gap:]  # of the last member, the padding may be cut off
             self._gap = 0
         if self._name:
             self._last_good, self._name = self._name, ""
         self._header_at = self.next_at
         if not header or not header[0]:
-            header = self._pass_zeros(header)
+            header = self._pass_zeros(header) if header else self._end_unmarked()
             if not header:
                 return None
         if len(header) < _BLOCK or not is_sum_right(header):
+            if self._header_at > self.next_at and self._is_refuse(header):
+                return None
             self._fail_header(header)
         return header
 
+    def _end_unmarked(self) -> bytes:
+        """Take it for the end that nothing comes, though no zeros mark it, as others do."""
+        if not self._header_at:
+            self.fail("the file is empty (0 bytes)")
+        if self._gunzip is not None and self._gunzip.is_cut:
+            self.fail("the gzip stream is truncated")
+        note(
+            "tars without an end marker, read as far as they go: they may be truncated", self._shard
+        )
+        return b""
+
     def _pass_zeros(self, header: bytes) -> bytes:
         """Return the first block after the zeros that end an archive, b"" at the stream's end."""
-        if not header:
-            if not self._header_at:
-                self.fail("the file is empty (0 bytes)")
-            # Cut between two members, a truncated archive looks just like this.
-            self.fail(
-                "the file ends without a tar's end marker, so it may be truncated (if it is whole,"
-                " add the marker: truncate -s +1024 FILE)"
-            )
+        begin = self._header_at
         while header and not any(header):
             self._header_at += len(header)
-            header = self._read(_BLOCK)
+            if self._header_at - begin > _MOST_ZEROS and self.members:
+                note("zeros behind a tar's end, not read through", self._shard)
+                return b""
+            header = self._read(self._zeros_ahead() or _BLOCK)
         if not header and not self.members and self._header_at > _ONLY_ZEROS_LIMIT:
             self.fail("the file holds nothing but zeros")
         return header
+
+    def _zeros_ahead(self) -> int:
+        """Return how many bytes that were read ahead are whole blocks of zeros."""
+        if isinstance(self._stream, Body):
+            return 0
+        ahead = self._stream.peek()
+        size = len(ahead) // _BLOCK * _BLOCK
+        return size if ahead.count(0, 0, size) == size else 0
+
+    def _is_refuse(self, header: bytes) -> bool:
+        """Whether something is behind the end marker that is no part of a tar: others ignore it.
+
+        Not so where a header comes later: then the zeros before it are a hole.
+        """
+        rest = header + self._read(_MOST_REFUSE)
+        blocks = (rest[at : at + _BLOCK] for at in range(0, len(rest), _BLOCK))
+        if not self.members or len(rest) > _MOST_REFUSE or any(map(is_sum_right, blocks)):
+            return False
+        note("bytes behind a tar's end marker, not read", f"{self._shard}, {len(rest):,} bytes")
+        return True
 
     def _fail_header(self, header: bytes) -> NoReturn:
         if not self._header_at:
             self.fail(f"not a tar file{looks_like(header)}")
         if len(header) < _BLOCK:
-            self.fail("truncated within a header")
+            self.fail(f"{self._truncated()} within a header")
         self.fail("the checksum of a header is wrong")
 
     def _fail_truncated(self, missing: int) -> NoReturn:
-        self.fail(f"truncated within {self._name or 'a header'}, {missing:,} bytes are missing")
+        name = self._name or "a header"
+        self.fail(f"{self._truncated()} within {name}, {missing:,} bytes are missing")
+
+    def _truncated(self) -> str:
+        is_packed = self._gunzip is not None and self._gunzip.is_cut
+        return "the gzip stream is truncated" if is_packed else "truncated"
 
     def _enter(self, size: int, name: str = "") -> None:
         """Take note of a body of `size` bytes that comes now."""
@@ -244,9 +286,10 @@ class TarReader:
 
     def _skip_body(self) -> None:
         if self.end is not None:
-            if self.next_at > self.end:  # a seek would not notice
-                self._fail_truncated(self.next_at - self.end)
-            self._stream.seek(self._left + self._gap, io.SEEK_CUR)
+            end = self.next_at - self._gap
+            if end > self.end:  # a seek would not notice
+                self._fail_truncated(end - self.end)
+            self._stream.seek(min(self._left + self._gap, self.end - end + self._left), io.SEEK_CUR)
             self._gap = 0
         else:
             while self._left:
