@@ -26,6 +26,7 @@ from recaption import storage
 from recaption.corpus.ledger import in_threads, read_record
 from recaption.corpus.rows import PartRows, Provenance
 from recaption.corpus.schema import CAPTIONS
+from recaption.corpus.sift import sifted, table_of
 from recaption.corpus.tables import read_table
 from recaption.parts import CaptionedPart
 from recaption.sample import Part
@@ -72,11 +73,14 @@ class RegionLedger:
 
     def commit(self, part: CaptionedPart, made_by: Provenance) -> RegionRecord:
         """Write a unit, file first; return the record that stands, ours or an earlier one's."""
-        rows, unit = PartRows(part, made_by), part.unit
+        try:
+            rows, table = _rows(part, made_by)
+        except (ValueError, TypeError, OverflowError):  # of a value that no column holds
+            rows, table = _rows(sifted(part, made_by), made_by)
+        unit = part.unit
         name = f"captions/{part.part.name}.{unit}.{uuid.uuid4().hex[:12]}.parquet"
         if rows.captions:
             buffer = io.BytesIO()
-            table = pa.Table.from_pylist(rows.captions, schema=CAPTIONS)
             pq.write_table(table, buffer, compression="zstd")
             storage.write_bytes(self._data_url(name), buffer.getvalue())
         record = RegionRecord(
@@ -120,3 +124,8 @@ class RegionLedger:
 
     def _data_url(self, name: str) -> str:
         return storage.own(self._corpus, *self._folders, name)
+
+
+def _rows(part: CaptionedPart, made_by: Provenance) -> tuple[PartRows, pa.Table]:
+    rows = PartRows(part, made_by)
+    return rows, table_of(rows.captions, CAPTIONS)

@@ -19,6 +19,10 @@ from recaption.sample import (
     Trust,
 )
 from recaption.storage.shown import text_without_secrets
+from recaption.text import printable
+
+_INFINITE = 2.0**128
+_MOST_CHARS = 2000  # of a message, which may quote what a stranger wrote
 
 Row = dict[str, Any]
 """One row of a table, see `schema`."""
@@ -140,7 +144,7 @@ class PartRows:
             | {
                 "stage": rejection.stage.value,
                 "reason": rejection.reason.value,
-                "message": text_without_secrets(rejection.message),
+                "message": text_without_secrets(printable(rejection.message)[:_MOST_CHARS]),
                 "attempts": attempts,
             }
         )
@@ -204,7 +208,7 @@ def _caption_columns(sample: CaptionedSample, judged: Judged) -> Row:
         "finish_reason": caption.finish_reason,
         "prompt_tokens": caption.prompt_tokens,
         "caption_tokens": caption.caption_tokens,
-        "mean_logprob": caption.mean_logprob,
+        "mean_logprob": _finite(caption.mean_logprob),
         "hints": _hint_rows(sample),
         "verdicts": [*map(_verdict_row, judged.verdicts), _policy_row(judged)],
     }
@@ -212,7 +216,12 @@ def _caption_columns(sample: CaptionedSample, judged: Judged) -> Row:
 
 def _verdict_row(verdict: Verdict) -> Row:
     said = verdict.reason.value if verdict.reason else "accept"
-    return {"check": verdict.check, "verdict": said, "score": verdict.score}
+    return {"check": verdict.check, "verdict": said, "score": _finite(verdict.score)}
+
+
+def _finite(value: float | None) -> float | None:
+    """Return what a column of 32 bits holds as a number, None of what it does not."""
+    return value if value is not None and abs(value) < _INFINITE else None
 
 
 def _policy_row(judged: Judged) -> Row:

@@ -6,7 +6,6 @@ import io
 import uuid
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +14,7 @@ from recaption import storage
 from recaption.corpus.ledger import CommitRecord, Ledger
 from recaption.corpus.rows import PartRows, Provenance, Row
 from recaption.corpus.schema import CAPTIONS, REJECTS
+from recaption.corpus.sift import sifted, table_of
 from recaption.corpus.tables import captioned_samples, standing_rejects
 from recaption.parts import HANDED_BACK, CaptionedPart, Receipt
 from recaption.storage import StorageError, Trouble
@@ -29,18 +29,22 @@ def commit_part(part: CaptionedPart, made_by: Provenance) -> Receipt:
     """Write a part's files, then its record; return what is committed.
 
     Where another attempt was first, its record stands and this one's files are removed again.
-    A replay takes over the rejects of its part that it did not replay. What cannot be written is
-    a fault of the part: a fatal one where the next part would meet it too (a full disk).
+    A replay takes over the rejects of its part that it did not replay. A value that no column
+    holds rejects its caption. A store that cannot be written is a fault of the part: a fatal one
+    where the next part would meet it too (a full disk).
     """
     if part.fault:
         return Receipt(part.part, fault=part.fault, is_fatal=part.is_fatal, retry=part.retry)
     try:
-        return _commit(part, made_by)
+        try:
+            return _commit(part, made_by)
+        except (ValueError, TypeError, OverflowError):  # Arrow's, of a value that no column holds
+            return _commit(sifted(part, made_by), made_by)
     except StorageError as e:
         is_fatal = e.trouble not in _PASSING
         fault = str(e) if is_fatal else HANDED_BACK + str(e)
         return Receipt(part.part, fault=fault, is_fatal=is_fatal, retry=part.retry)
-    except ValueError as e:  # its counts do not add up, or Arrow cannot hold a value
+    except ValueError as e:  # its counts do not add up
         return Receipt(part.part, fault=str(e), retry=part.retry)
 
 
@@ -109,22 +113,7 @@ def _write(
     if not rows:
         return ""
     buffer = io.BytesIO()
-    pq.write_table(_table(rows, schema), buffer, compression="zstd")
+    pq.write_table(table_of(rows, schema), buffer, compression="zstd")
     name = f"{folder}/{part.part.name}.{attempt}.parquet"
     storage.write_bytes(ledger.data_url(name), buffer.getvalue())
     return name
-
-
-def _table(rows: list[Row], schema: pa.Schema) -> pa.Table:
-    try:
-        return pa.Table.from_pylist(rows, schema=schema)
-    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold and UTF-8 cannot
-        return pa.Table.from_pylist([_encodable(row) for row in rows], schema=schema)
-
-
-def _encodable(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {key: _encodable(one) for key, one in value.items()}
-    return [_encodable(one) for one in value] if isinstance(value, list) else value

@@ -7,7 +7,6 @@ counts that no column holds. What stands here is cheap; the checks may then rely
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from dataclasses import replace
 
@@ -20,6 +19,7 @@ MOST_CHARS = 16_384
 _MOST_MARKS = 30  # on one letter; no language needs more (Unicode UAX #15, stream-safe text)
 _MOST_COUNT = 2**31 - 1
 _MOST_SEED = 2**63 - 1
+_LEAST, _MOST_LOGPROB = -(2.0**128), 0.5  # of 32 bits; a chance of 1 is rounded up by some
 _SHOWN_CHARS = 40
 
 
@@ -69,8 +69,8 @@ def _fault_of_numbers(caption: Caption) -> Rejection | None:
     if not holds_seed(caption.seed):
         return _impossible("seed", caption.seed, "a whole number of 64 bits")
     mean = caption.mean_logprob
-    if mean is not None and not (isinstance(mean, (int, float)) and math.isfinite(mean)):
-        return _impossible("mean_logprob", mean, "a number, or nothing")
+    if mean is not None and not (isinstance(mean, (int, float)) and _LEAST < mean <= _MOST_LOGPROB):
+        return _impossible("mean_logprob", mean, "a number up to 0, or nothing")
     return None
 
 

@@ -87,11 +87,13 @@ NUMBERS: list[dict[str, Any]] = [
     {"mean_logprob": math.nan},
     {"mean_logprob": -math.inf},
     {"mean_logprob": math.inf},
+    {"mean_logprob": 1e300},
+    {"mean_logprob": -1e300},
     {"mean_logprob": "x\x1b[2J"},
 ]
 
 
-@pytest.mark.parametrize("numbers", NUMBERS, ids=range(12))
+@pytest.mark.parametrize("numbers", NUMBERS, ids=range(14))
 def test_numbers_that_no_column_holds_are_the_captions_fault(numbers: dict[str, Any]) -> None:
     wrong = replace(caption(GOOD), **numbers)
     good, bad = review(Engine(), caption(GOOD), wrong, repairs=0)

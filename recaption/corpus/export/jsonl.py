@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import BinaryIO
 
 import pyarrow as pa
 
-from recaption.corpus.export.rows import typed
+from recaption.corpus.export.rows import as_json, typed
 from recaption.corpus.reader import CorpusReader
 
 
@@ -30,5 +29,5 @@ def export_jsonl(reader: CorpusReader, out: BinaryIO, tick: Callable[[int], None
 
 def lines(table: pa.Table) -> bytes:
     """Return a table as JSON lines in UTF-8."""
-    rows = (json.dumps(typed(row), ensure_ascii=False) for row in table.to_pylist())
+    rows = (as_json(typed(row)) for row in table.to_pylist())
     return "".join(row + "\n" for row in rows).encode("utf-8", "replace")

@@ -9,6 +9,7 @@ text, -1 of a count and 0.0 of a log-probability, a list without names holds one
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,14 +18,36 @@ import pyarrow as pa
 from recaption import keyed
 from recaption.corpus.export.names import plain
 from recaption.corpus.schema import CAPTIONS
+from recaption.text import without_controls
 
 _AS_TEXT = frozenset(("hints", "verdicts"))
 _LONGEST_KEY = 60  # characters of an id that its key shows; a tar's names have 100
 
 
 def typed(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of CAPTIONS without nulls."""
-    return {field.name: _value(field, row[field.name]) for field in CAPTIONS}
+    """Return a row of CAPTIONS without nulls, control characters and what is no number."""
+    return {field.name: _value(field, _fit(row[field.name])) for field in CAPTIONS}
+
+
+def as_json(value: object) -> str:
+    """Return a value as JSON, in which every reader takes every number and letter."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace").decode()
+
+
+def _fit(value: Any) -> Any:
+    """Return what a corpus holds as an export may hold it, whoever wrote the corpus."""
+    match value:
+        case str():
+            return without_controls(value)
+        case float():
+            return value if math.isfinite(value) else None
+        case list():
+            return [_fit(one) for one in value]
+        case dict():
+            return {key: _fit(one) for key, one in value.items()}
+        case _:
+            return value
 
 
 def key_of(sample_id: str) -> str:
@@ -38,7 +61,7 @@ def key_of(sample_id: str) -> str:
 
 def _value(field: pa.Field, value: Any) -> Any:
     if field.name in _AS_TEXT:
-        return json.dumps(value or [], ensure_ascii=False)
+        return as_json(value or [])
     if pa.types.is_list(field.type):
         return list(value or [""])
     if value is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 from recaption import storage
 from recaption.config import RecipeError, SourceConfig
 from recaption.corpus.export.names import plain_names
-from recaption.corpus.export.rows import key_of, typed
+from recaption.corpus.export.rows import as_json, key_of, typed
 from recaption.corpus.joined import JoinedSample, joined
 from recaption.corpus.reader import CorpusReader
 from recaption.corpus.schema import CAPTIONS
@@ -125,8 +124,9 @@ def _tar(samples: list[JoinedSample], suffix: str) -> bytes:
         for one in samples:
             key = key_of(one.sample.sample_id)
             add(f"{key}.{suffix}", one.image)
-            add(f"{key}.txt", one.captions[0]["caption"].encode("utf-8", "replace"))
-            add(f"{key}.json", json.dumps(_document(one), ensure_ascii=False).encode())
+            document = _document(one)
+            add(f"{key}.txt", document["captions"][0]["caption"].encode("utf-8", "replace"))
+            add(f"{key}.json", as_json(document).encode())
     return buffer.getvalue()
 
 
@@ -157,18 +157,19 @@ _PARQUET = pa.schema(
 )
 
 
+def _parquet_row(one: JoinedSample, document: dict[str, Any], suffix: str) -> dict[str, Any]:
+    return {
+        "sample_id": one.sample.sample_id,
+        "image": {"bytes": one.image, "path": f"{key_of(one.sample.sample_id)}.{suffix}"},
+        "alt_text": document["alt_text"],
+        "class_names": one.captions[0]["class_names"] and document["class_names"],
+        "captions": [row["caption"] for row in document["captions"]],
+        "provenance": as_json(document),
+    }
+
+
 def _parquet(samples: list[JoinedSample], suffix: str) -> bytes:
-    rows = [
-        {
-            "sample_id": one.sample.sample_id,
-            "image": {"bytes": one.image, "path": f"{key_of(one.sample.sample_id)}.{suffix}"},
-            "alt_text": one.captions[0]["alt_text"],
-            "class_names": one.captions[0]["class_names"],
-            "captions": [row["caption"] for row in one.captions],
-            "provenance": json.dumps(_document(one), ensure_ascii=False),
-        }
-        for one in samples
-    ]
+    rows = [_parquet_row(one, _document(one), suffix) for one in samples]
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=_PARQUET), buffer, compression="zstd")
     return buffer.getvalue()
