@@ -8,7 +8,7 @@ image has any number of attributes, and no threshold has to be chosen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from recaption.decode import DecodeError, to_rgb
 from recaption.parts import PreparedPart, PreparedSample
 from recaption.prepare import Preparer
 from recaption.sample import Hint, HintKind, Trust
+from recaption.text import printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,6 +45,10 @@ class AttributeFinder:
         template, base = self.config.template, self.config.empty_template
         filled = [template.format(one) for one in self.config.descriptions]
         return self.similarity.of_texts([base, *filled])
+
+    def load(self) -> None:
+        """Load the model and look at the descriptions, once."""
+        _ = self._texts
 
     def find(self, images: Sequence[Image]) -> list[tuple[Hint, ...]]:
         """Return each image's attributes, the surest first."""
@@ -73,6 +78,12 @@ class AttributeStage:
     def __call__(self, block: pa.Table) -> pa.Table:
         """Turn a PreparedPart into one whose prompts show the attributes."""
         part = PreparedPart.from_row(block)
+        try:
+            self._finder.load()
+        except Exception as e:  # of whatever kind: as a crash its cause would be told to nobody
+            why = printable(str(e)) or type(e).__name__
+            fault = f"attributes.model {self._finder.config.model}: {why}"
+            return replace(part, samples=(), fault=fault).to_row()
         return part.with_samples(self._with_attributes(part.samples)).to_row()
 
     def _with_attributes(self, samples: Sequence[PreparedSample]) -> tuple[PreparedSample, ...]:

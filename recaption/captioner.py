@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from recaption.config import Recipe
+from recaption.config import ClipConfig, Recipe
 from recaption.coordinator import History
 from recaption.engines.base import (
     CaptionEngine,
@@ -53,7 +53,7 @@ class Captioner:
         self._coordinator = coordinator
         self._name = ray.get_runtime_context().get_actor_id() or "local"
         self._driver = EngineDriver(recipe.engine, self._boot, self._before_boot)
-        likeness = Likeness.load(recipe.safeguards.clip)
+        likeness, self._unfit = _load_likeness(recipe.safeguards.clip)
         self._guard = Guard(recipe, prompts, self._driver.answer, likeness)
         self._turnstile = _Turnstile()
         self._reported = (0, 0, 0, 0)
@@ -81,6 +81,8 @@ class Captioner:
         started = time.monotonic()
         history = await self._coordinator.begin.remote(self._name, part.name)
         try:
+            if self._unfit is not None:
+                raise self._unfit
             info = await self._driver.start()
             if history.starts < _CAREFUL:
                 samples = await self._caption_all(part)
@@ -199,6 +201,16 @@ class Captioner:
             asyncio.run_coroutine_threadsafe(self._driver.close(), loop).result(30)
         except Exception as e:
             log.warning("closing the engine: %s", e)
+
+
+def _load_likeness(config: ClipConfig) -> tuple[Likeness | None, EngineBootError | None]:
+    """Load the model of the similarity gate; what is wrong with it is told as of an engine."""
+    try:
+        return Likeness.load(config), None
+    except Exception as e:  # of whatever kind: an actor that does not start is started for ever
+        why = printable(str(e)) or type(e).__name__
+        text = f"safeguards.clip.model {config.model} on {config.device}: {why}"
+        return None, EngineBootError(text, is_final=True)
 
 
 class _Turnstile:

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from recaption.attributes import AttributeFinder, AttributeStage
-from recaption.config import AttributesConfig, RecipeError
+from recaption.captioner import _load_likeness
+from recaption.config import AttributesConfig, ClipConfig, RecipeError
 from recaption.parts import PreparedPart
 from recaption.recipe_file import apply_overrides, parse_recipe
 from recaption.sample import HintKind
@@ -109,3 +110,21 @@ def test_the_stage_writes_the_prompts_again(checkpoint: Path, tmp_path: Path) ->
     for before, after in zip(part.samples[0].requests, sample.requests, strict=True):
         assert after.seed == before.seed and after.prompt != before.prompt
         assert "<attributes>" in after.prompt and "a red ‹b›" in after.prompt
+
+
+def test_a_model_that_does_not_load_is_told_by_its_name(tmp_path: Path) -> None:
+    """In a worker: the recipe's check had another machine's cache."""
+    write_tar(tmp_path / "photos" / "00000.tar", [("0.jpg", jpeg())])
+    job = open_only(tmp_path / "corpus", tmp_path / "photos")
+    config = AttributesConfig(model=str(tmp_path / "gone"), descriptions=["a cat"])
+    (part,) = job.preparer.parts(job.shards[0])
+    done = PreparedPart.from_row(AttributeStage(config, job.preparer)(part.to_row()))
+    assert done.fault.startswith(f"attributes.model {tmp_path / 'gone'}: ")
+
+
+def test_a_similarity_gate_that_does_not_load_is_told_by_its_name(tmp_path: Path) -> None:
+    model = str(tmp_path / "gone")
+    likeness, error = _load_likeness(ClipConfig(model=model))
+    assert likeness is None and error is not None and error.is_final
+    assert str(error).startswith(f"safeguards.clip.model {model} on auto: ")
+    assert _load_likeness(ClipConfig()) == (None, None)
