@@ -29,6 +29,7 @@ from recaption.notices import take_notices
 from recaption.parts import HANDED_BACK, CaptionedPart, PreparedPart, Receipt
 from recaption.prepare import Preparer
 from recaption.progress import Progress
+from recaption.reachable import check_reachable
 from recaption.replay import ShardReplay, plan_replay
 from recaption.sample import Part, Shard
 from recaption.status import was_rejected
@@ -104,6 +105,7 @@ def _run(
     if first:
         progress.tell(look_ahead(job.recipe.engine, is_dry=False))
         with runtime.session():
+            check_reachable("corpus.path", job.made_by.corpus)
             beside = runtime.Share(cpus=job.recipe.run.read_cpus + runtime.WRITE_CPUS)
             engines = runtime.plan_engines(job.recipe.engine, beside)
             coordinator = start_coordinator(engines.replicas)

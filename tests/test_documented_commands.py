@@ -29,7 +29,8 @@ RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))
 APPS: dict[str, Any] = {"recaption": recaption_app, "train": train_app}
 
 COMMAND = re.compile(
-    r"(?:\w+=\S+ )*(?:ray job submit .*|for \w+ in [^;]*; do .*|(?:python -m )?(?:recaption|train) .*)"
+    r"(?:\w+=\S+ )*(?:ray job submit .*|for \w+ in [^;]*; do .*"
+    r"|(?:python -m )?(?:recaption|train) .*)"
 )
 # Each word on a line of its own, then an empty one: the commands that a text runs, told apart.
 SHELL = r"""
