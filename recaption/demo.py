@@ -10,8 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from recaption import storage
 from recaption.config import RecipeError
 from recaption.job import open_job
+from recaption.output import spell
 from recaption.pipeline import run_job
 from recaption.progress import Progress
 from recaption.recipe_file import load_recipe
@@ -36,7 +38,9 @@ def run_demo(out: str, shards: int, trains: bool, console: Console) -> int:
         raise RecipeError(f"the demo's recipe is not at {RECIPE}: run it from a checkout")
     if not 1 <= shards <= 99_999:
         raise RecipeError(f"--shards: expected 1 to 99999, got {shards}")
-    folder, started = Path(out).absolute(), time.monotonic()
+    if storage.is_remote(out):
+        raise RecipeError(f"--out: expected a folder on this machine, got {out}")
+    folder, started = Path(spell(out, "--out")), time.monotonic()
     images = _render(folder / "shards", shards, console)
     overrides = [f"corpus.path={folder / 'corpus'}", f"source.path={images}"]
     recipe = load_recipe(RECIPE, overrides)

@@ -17,6 +17,7 @@ from recaption.recipe_yaml import write_yaml
 from recaption.storage import StorageError
 from recaption.storage.paths import local_path
 from recaption.storage.shown import settings_without_secrets, without_secrets
+from recaption.storage.spelling import is_lost_with_job
 from train.checkpoints import Checkpoints, Record, is_missing
 from train.config import TrainRecipe
 
@@ -74,6 +75,11 @@ def _check_folder(out: str) -> None:
         )
     if storage.is_remote(out):
         return
+    if is_lost_with_job(out):
+        raise RecipeError(
+            f"out={out}: that is in Ray's copy of the job's working directory and would go with"
+            " it; give an absolute path that all nodes share, or s3://"
+        )
     place = Path(local_path(out))
     there = next(one for one in (place, *place.absolute().parents) if one.exists())
     if not there.is_dir():

@@ -20,6 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
 from recaption.config import RecipeError
+from recaption.reachable import check_reachable
 from recaption.runtime import Share, root_message, session
 from train.config import ComputeConfig, TrainRecipe
 from train.errors import NotFiniteError, TrainingError, is_lasting, told
@@ -47,6 +48,7 @@ def run_training(recipe: TrainRecipe, data: TrainData, console: Console, seen: i
     Raises RecipeError for what the user can mend, TrainingError where the run ends early.
     """
     with _settings(), session():
+        check_reachable("out", recipe.out)
         _check_resources(recipe.compute)
         notices = _start_notices()
         step = seen // recipe.data.batch_size

@@ -115,10 +115,12 @@ def score(
     import json
 
     from recaption.config import RecipeError
+    from recaption.output import spell
     from recaption.shapeworld import score as scorer
     from recaption.shapeworld.score_table import tables
     from recaption.storage import write_bytes
 
+    corpus, shards = spell(corpus, "CORPUS"), spell(shards, "SHARDS")
     try:
         truths = scorer.read_truths(shards)
     except ValueError as e:

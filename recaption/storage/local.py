@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -94,8 +95,9 @@ class LocalStore:
         return data
 
     def write_bytes(self, url: str, data: bytes) -> None:
-        """Write beside the target, flush to the disk, rename over it."""
+        """Write beside the target, flush to the disk, rename over it; never over a device."""
         path = local_path(url)
+        _check_replaceable(path)
         with _temporary_beside(path, data) as temporary:
             os.replace(temporary, path)
         _sync_folder(os.path.dirname(path))
@@ -118,6 +120,14 @@ class LocalStore:
         for url in urls:
             with suppress(FileNotFoundError, NotADirectoryError):
                 os.unlink(local_path(url))
+
+
+def _check_replaceable(path: str) -> None:
+    """Raise OSError where a device, pipe or socket is in a file's place: a rename would end it."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.EINVAL, "It is a device, pipe or socket, not a file", path)
 
 
 def _found(url: str, path: str) -> FileInfo:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
+from recaption import storage
+from recaption.storage import StorageError
 from recaption.storage.spelling import is_lost_with_job, is_same_place, one_spelling
 
 
@@ -92,3 +96,15 @@ def test_what_goes_with_a_job(tmp_path: Path) -> None:
     (tmp_path / "kept").symlink_to(job / "out")
     assert is_lost_with_job(f"{job}/corpus") and is_lost_with_job(f"{tmp_path}/kept")
     assert not is_lost_with_job(str(tmp_path)) and not is_lost_with_job("s3://b/x")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_a_write_takes_no_devices_place(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / kind
+    if kind == "pipe":
+        os.mkfifo(target)
+    else:
+        socket.socket(socket.AF_UNIX).bind(str(target))
+    with pytest.raises(StorageError, match=r"(?i)a device, pipe or socket, not a file"):
+        storage.write_bytes(str(target), b"x")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [kind]
