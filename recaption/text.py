@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterator
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
+_LINE = re.compile(r"\r\n|\n|\r")
 _LINE_END = re.compile(r"\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _CONTROL = re.compile(
     r"[\x00-\x08\x0e-\x1f\x7f-\x9f"  # C0 but tab and line ends, DEL, C1
@@ -40,6 +42,20 @@ def decode_text(raw: bytes) -> str:
         except UnicodeDecodeError:
             text = raw.decode("latin-1")
     return text.replace("\0", "") if "\0" in text else text
+
+
+def lines_of(text: str) -> Iterator[str]:
+    """Yield a text's lines without their ends, whoever wrote it: \\n, \\r\\n or \\r alone.
+
+    Unlike `splitlines` it leaves whole what holds other characters that Unicode calls line ends,
+    as JSON may within its strings.
+    """
+    at = 0
+    for end in _LINE.finditer(text):
+        yield text[at : end.start()]
+        at = end.end()
+    if at < len(text):
+        yield text[at:]
 
 
 def without_controls(text: str) -> str:

@@ -3,7 +3,8 @@
 Looked at in this order, the first that says something counts:
 
 - alt-text: `source.alt_text_column`; the `.txt` beside the image; a column or JSON key named
-  caption, alt_text, alt-text, text, alt, title, description (in any case)
+  caption, captions, alt_text, alt-text, text, texts, alt, title, description (in any case); of a
+  list the first that says something
 - class names: `source.class_column`; the `.cls` beside the image; a column or JSON key named
   class_name, class, label_name, category, category_name, label; the folder's name where
   `source.class_from_folder` is set
@@ -20,9 +21,12 @@ from collections.abc import Iterator, Mapping
 from recaption.config import SourceConfig
 from recaption.datasets import HintReader, Table, Tables
 from recaption.sample import Hints, Sample
-from recaption.text import decode_text, printable
+from recaption.text import decode_text, lines_of, printable
 
-_ALT_TEXT = ("caption", "alt_text", "alt-text", "text", "alt", "title", "description")
+_ALT_TEXT = (
+    *("caption", "captions", "alt_text", "alt-text", "text", "texts", "alt", "title"),
+    "description",
+)
 _CLASS = ("class_name", "class", "label_name", "category", "category_name", "label")
 
 Fields = Mapping[str, object]
@@ -42,7 +46,7 @@ def open_reader(tables: Tables, source: SourceConfig) -> HintReader:
 
 def hints(sample: Sample, source: SourceConfig) -> Hints:
     """Return what the sample's surroundings say of its image."""
-    return Hints(_alt_text(sample.fields, source), _class_names(sample, source))
+    return Hints(_alt_text(sample.fields, source), class_names(sample, source))
 
 
 def _alt_text(fields: Fields, source: SourceConfig) -> str:
@@ -52,7 +56,8 @@ def _alt_text(fields: Fields, source: SourceConfig) -> str:
     return found or _first(text for value in _named(fields, _ALT_TEXT) for text in _texts(value))
 
 
-def _class_names(sample: Sample, source: SourceConfig) -> tuple[str, ...]:
+def class_names(sample: Sample, source: SourceConfig) -> tuple[str, ...]:
+    """Return what the sample's surroundings call the thing in its image."""
     if source.class_column:
         found = _names(look_up(sample.fields, source.class_column))
         return found or _names(look_up(sample.fields, f"{source.class_column}_name"))
@@ -131,6 +136,17 @@ def _texts(value: object) -> Iterator[str]:
         for item in value:
             if isinstance(item, (str, bytes)):
                 yield from _texts(item)
+            elif isinstance(item, Mapping):  # [{"caption": "a cat", "score": 0.3}, ...]
+                yield from _texts(_first(_plain_texts(item)))
+
+
+def _plain_texts(item: Mapping[object, object]) -> Iterator[str]:
+    """Yield the texts of one of several captions, which has its text beside other things."""
+    lowered = {str(name).lower(): value for name, value in reversed(list(item.items()))}
+    for name in (*_ALT_TEXT, "raw"):
+        value = lowered.get(name)
+        if isinstance(value, (str, bytes)):
+            yield from _texts(value)
 
 
 def _first(texts: Iterator[str]) -> str:
@@ -142,7 +158,7 @@ def _names(value: object) -> tuple[str, ...]:
     if isinstance(value, bytes):
         value = decode_text(value)
     if isinstance(value, str):
-        value = value.splitlines()
+        value = list(lines_of(value))
     found = (text for text in _texts(value) if not _is_number(text))
     return tuple(dict.fromkeys(found))
 

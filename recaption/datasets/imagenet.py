@@ -3,8 +3,10 @@
 The class is told, in this order, by the name of the file (`n01440764_10026.JPEG`, and
 `ILSVRC2012_val_00000293_n01440764.JPEG` as Hugging Face writes it), of a folder or of a tar within
 the tar, of the shard; for the images of ImageNet-1K that are named for none by the tables
-`val_solution` or `val_ground_truth`, or by the column `label`, which counts the 1,000 sorted wnids
-from 0. A data set or path with 21k in its name has other labels: there the column is left alone.
+`val_solution` or `val_ground_truth`, or by a label: a column, a `.cls` or a key of the JSON. It is
+a wnid, or counts the 1,000 sorted ones from 0; a data set or path with 21k in its name has other
+numbers, which are left alone. Where nothing tells,
+names beside the image are taken as they are.
 
 `captions` adds title, description and tags of the photos that ImageNet-Captions found on Flickr.
 """
@@ -16,11 +18,11 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from recaption.config import RecipeError, SourceConfig
-from recaption.datasets import HintReader, Table, Tables
+from recaption.datasets import HintReader, Table, Tables, generic
 from recaption.datasets.index import Index, Rows, open_index
 from recaption.datasets.wordnet import GLOSSES, LEMMAS, load_classes, load_names
 from recaption.sample import Hint, HintKind, Hints, Sample, Trust
@@ -84,7 +86,15 @@ def open_reader(tables: Tables, source: SourceConfig) -> HintReader:
         captions=index,
         is_resized=all(_RESIZED in path for path in paths),
     )
-    return lambda sample: hints(sample, known)
+    return lambda sample: _or_named(hints(sample, known), sample, source)
+
+
+def _or_named(found: Hints, sample: Sample, source: SourceConfig) -> Hints:
+    """Return the hints, with the names that lie beside an image whose class nothing tells."""
+    if found.class_names:
+        return found
+    names = tuple(n for n in generic.class_names(sample, source) if not _WNID.fullmatch(n))
+    return replace(found, class_names=names, class_trust=Trust.MEDIUM) if names else found
 
 
 def hints(sample: Sample, known: Known) -> Hints:
@@ -117,7 +127,25 @@ def _wnid(sample: Sample, known: Known) -> str:
                 return match[1]
     if found and found["id"] in known.val:
         return known.val[found["id"]]
-    label = sample.fields.get("label")  # -1: a test image
+    return next(filter(None, (_of_label(label, known) for label in _labels(sample.fields))), "")
+
+
+def _labels(fields: Mapping[str, object]) -> Iterator[object]:
+    """Yield what is told as the label: a column, a `.cls`, keys of the JSON."""
+    inner = fields.get("json")
+    named = inner if isinstance(inner, Mapping) else {}
+    cls = fields.get("cls")
+    text = decode_text(cls) if isinstance(cls, bytes) else cls
+    is_number = isinstance(text, str) and text.strip().isascii() and text.strip().isdecimal()
+    yield int(str(text)[:8]) if is_number else text
+    for name in ("label", "cls", "wnid", "synset", "class", "class_id", "label_id", "target"):
+        yield from (place.get(name) for place in (fields, named))
+
+
+def _of_label(label: object, known: Known) -> str:
+    """Return the wnid of a label: a wnid, or its place among the sorted ones; -1: a test image."""
+    if isinstance(label, str):
+        return label.strip() if _WNID.fullmatch(label.strip()) else ""
     if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(known.by_label):
         return known.by_label[label]
     return ""

@@ -21,7 +21,7 @@ IDS = {
 }
 """What rows are joined by and its column names, in the order of trust."""
 
-TEXT = ("text", "caption", "captions", "alt_text", "alt")
+TEXT = ("text", "caption", "captions", "texts", "alt_text", "alt-text", "alt")
 """Names of the column with the text."""
 
 SIMILARITY = {
@@ -72,7 +72,7 @@ class WebRow:
         ids["sha256"] = ids["sha256"].lower()
         return cls(
             {kind: value for kind, value in ids.items() if value},
-            _first(named, TEXT, _text),
+            _first(named, TEXT, _first_text),
             score_name,
             score,
             _licence(*(_text(named.get(name)) for name in _LICENCE)),
@@ -135,6 +135,12 @@ def _identifier(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return _text(value)
+
+
+def _first_text(value: object) -> str:
+    """Return a text, of a list the first one that says something."""
+    values = value if isinstance(value, (list, tuple)) else (value,)
+    return next(filter(None, map(_text, values)), "")
 
 
 def _text(value: object) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from recaption import storage
 from recaption.sources.base import FOREIGN_IMAGES, IMAGE_EXTENSIONS, extension_of
 from recaption.sources.ids import SHARD_SUFFIXES, shard_suffix
+from recaption.sources.table_rows import is_table
 from recaption.storage import FileInfo
 from recaption.text import is_hidden
 
@@ -82,11 +83,12 @@ class Contents:
         )
 
     def _is_twin(self, url: str) -> bool:
-        """Say whether a Parquet file is metadata that img2dataset or Hugging Face put beside."""
-        folder, _, name = url.rpartition("/")
-        stem = url[: -len(".parquet")]
-        return stem in self._image_folders or (
-            name.lower() == "metadata.parquet" and folder in self._image_folders
+        """Say whether a Parquet file is metadata of images that lie beside it or below."""
+        folder, stem = url.rpartition("/")[0], url[: -len(".parquet")]
+        if stem in self._image_folders:  # img2dataset's
+            return True
+        return is_table(url) and any(
+            one == folder or one.startswith(f"{folder}/") for one in self._image_folders
         )
 
 

@@ -2,19 +2,16 @@
 
 A sample's key is the full file name, so that `a.jpg` and `a.png` are two samples. What lies beside
 an image belongs to it: `<stem>.txt`, `<stem>.json` (or `.cls`, `.caption`), in any case, or with
-the full name in front, and its row in `metadata.csv`, `metadata.jsonl`, `captions.jsonl`, ... of
-the folder. Images of kinds that are not read come last, as rejects.
+the full name in front, and its row in `metadata.csv`, `metadata.jsonl`, `captions.parquet`, ... of
+the folder or of one above, see `metadata`. Images of kinds that are not read come last, as rejects.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
 from stat import S_ISDIR, S_ISREG
@@ -43,18 +40,15 @@ from recaption.sources.base import (
     want_all,
 )
 from recaption.sources.fields import parse_field
+from recaption.sources.folder_tables import FolderTables
 from recaption.sources.ids import sample_id
 from recaption.sources.inside import FolderFiles, UnreadableFileError
 from recaption.storage import FileInfo
 from recaption.storage.paths import local_path
-from recaption.text import decode_text, printable
+from recaption.text import printable
 
-_TABLES = ("metadata.csv", "metadata.jsonl", "captions.csv", "captions.jsonl")
-_FILE_COLUMNS = ("file_name", "filename", "file", "image", "path")
 _REMOTE_READS_AT_ONCE = 8
 _SAMPLE_TROUBLES = frozenset((storage.Trouble.MISSING, storage.Trouble.DENIED))
-
-_TABLE_LIMIT = 256 << 20  # bytes
 
 Fields = dict[str, object]
 
@@ -73,6 +67,7 @@ def read_samples(shard: Shard, source: SourceConfig, wanted: Wanted = want_all) 
     )
     at_once = _REMOTE_READS_AT_ONCE if storage.is_remote(shard.url) else 1
     yield from _in_order(reads, at_once)
+    folder.tables.finish(len(folder.images))
 
 
 def list_folder(url: str) -> list[FileInfo]:
@@ -130,8 +125,7 @@ class _Folder:
         self._texts: dict[str, FileInfo] = {}
         for file in texts:
             self._texts.setdefault(f"{_stem(_name(file))}.{extension_of(file.url)}", file)
-        tables = [file for file in files if _name(file) in _TABLES]
-        self._rows = _read_tables(tables, self._reader)
+        self.tables = FolderTables(shard.url, source, files)
 
     def read(self, ordinal: int) -> Sample:
         """Read one image and what lies beside it."""
@@ -163,7 +157,7 @@ class _Folder:
         return Sample(identity, key, ordinal, image, name, fields)
 
     def _fields(self, key: str) -> Fields:
-        fields: Fields = dict(self._rows.get(key, {}))
+        fields: Fields = self.tables.fields(key)
         stem = _stem(key)
         for extension in self._extensions:
             file = self._texts.get(f"{key}.{extension}") or self._texts.get(f"{stem}.{extension}")
@@ -215,51 +209,3 @@ def _in_order(reads: Iterable[Callable[[], Sample] | None], at_once: int) -> Sam
         yield from (future.result() if future else None for future in ahead)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _read_tables(tables: list[FileInfo], reader: FolderFiles) -> dict[str, Fields]:
-    """Return the folder's metadata by file name."""
-    rows: dict[str, Fields] = {}
-    for table in tables:
-        try:
-            text = decode_text(reader.read(table.url, _TABLE_LIMIT)[:_TABLE_LIMIT])
-        except UnreadableFileError as error:
-            note(
-                "tables beside images that are not read: links out of the source, pipes", str(error)
-            )
-            continue
-        for row in _parse_table(table.url, text):
-            name = _file_of(row)
-            if name:
-                rows.setdefault(name, {}).update(row)
-    return rows
-
-
-def _parse_table(url: str, text: str) -> Iterator[Mapping[str, object]]:
-    if url.endswith(".csv"):
-        reader = csv.DictReader(io.StringIO(text), strict=False)
-        try:
-            yield from ({k: v for k, v in row.items() if isinstance(k, str)} for row in reader)
-        except csv.Error as error:
-            note("tables that are no CSV from some line on", f"{url}, {reader.line_num}: {error}")
-        return
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            note("lines of tables that are no JSON", f"{url}, line {number}: {error}")
-            continue
-        if isinstance(row, dict):
-            yield row
-
-
-def _file_of(row: Mapping[str, object]) -> str:
-    """Return the file name that a row is about, "" if it names none."""
-    by_name = {column.lower(): value for column, value in row.items()}
-    for column in _FILE_COLUMNS:
-        value = by_name.get(column)
-        if isinstance(value, str) and value:
-            return value.removeprefix("./")
-    return ""

@@ -19,6 +19,7 @@ from recaption.config import SourceConfig
 from recaption.datasets import skipped_fields
 from recaption.notices import note
 from recaption.sample import Reason, Sample, Shard
+from recaption.sources.archive_tables import ArchiveTables, is_archived_table, note_late
 from recaption.sources.base import (
     FIELD_LIMIT,
     FOREIGN_IMAGES,
@@ -62,7 +63,7 @@ def read_samples(shard: Shard, source: SourceConfig, wanted: Wanted = want_all) 
     """
     texts = TEXT_EXTENSIONS - skipped_fields(source)
     with open_tar(shard) as archive:
-        yield from _read_groups(archive, _Shard(shard, wanted, texts))
+        yield from _read_groups(archive, _Shard(shard, wanted, texts, ArchiveTables(shard)))
 
 
 def split_name(name: str) -> tuple[str, str] | None:
@@ -98,6 +99,7 @@ class _Shard:
     shard: Shard
     wanted: Wanted
     texts: frozenset[str]
+    tables: ArchiveTables
 
 
 def _read_groups(archive: TarReader, shard: _Shard) -> Samples:
@@ -112,6 +114,9 @@ def _read_groups(archive: TarReader, shard: _Shard) -> Samples:
                 note(f"members left out: names of more than {LONGEST_NAME:,} characters", name)
             continue
         key, extension = split
+        if is_archived_table(name):
+            _take_table(archive, shard, name, size, is_late=group is not None)
+            continue
         if "label." in name and is_mask(name):
             note(MASKS, name)
             continue
@@ -125,6 +130,17 @@ def _read_groups(archive: TarReader, shard: _Shard) -> Samples:
         group.add(archive, _Member(name, extension, size))
     if group is not None:
         yield from group.settle()
+        shard.tables.finish(group.ordinal)
+
+
+def _take_table(archive: TarReader, shard: _Shard, name: str, size: int, is_late: bool) -> None:
+    """Read a table that lies beside the images; those before it are gone by."""
+    if is_late:
+        note_late(shard.shard, name)
+    if archive.special:
+        note("tables that cannot be read", f"{name} is {archive.special}")
+    elif shard.tables.takes(name, size):
+        shard.tables.add(name, archive.body())
 
 
 @dataclass(slots=True)
@@ -279,7 +295,7 @@ class _Group:
             return reject(Reason.UNREADABLE, too_large(image.name, image.size))
         assert image.body is not None, (image.name, self.ordinal)
         try:
-            fields = _fields(one, members)
+            fields = self._shard.tables.fields(name) | _fields(one, members)
         except Exception as error:  # nobody foresaw it: this sample alone
             return reject(Reason.FAILED, say_failed(key, error))
         return Sample(identity, key, self.ordinal, image.body, name, fields)

@@ -26,6 +26,7 @@ from recaption.config import SourceConfig
 from recaption.datasets import skipped_fields
 from recaption.notices import note
 from recaption.sample import Reason, Sample, Shard
+from recaption.sources.archive_tables import ArchiveTables, is_archived_table
 from recaption.sources.base import (
     FIELD_LIMIT,
     FOREIGN_IMAGES,
@@ -72,6 +73,7 @@ def read_samples(shard: Shard, source: SourceConfig, wanted: Wanted = want_all) 
     """
     with _open_zip(shard) as table:
         reader = _Reader(shard, table, TEXT_EXTENSIONS - skipped_fields(source))
+        reader.open_tables()
         ordinal = 0
         for group in _groups(table):
             if len(group.members) > 1:
@@ -79,6 +81,7 @@ def read_samples(shard: Shard, source: SourceConfig, wanted: Wanted = want_all) 
             for one, key in group.samples:
                 yield reader.sample(group, one, key, ordinal) if wanted(ordinal) else None
                 ordinal += 1
+        reader.tables.finish(ordinal)
 
 
 def count_samples(shard: Shard) -> int:
@@ -178,7 +181,8 @@ def _runs(
 def _key(name: str) -> str | None:
     """Return the key of an entry; None where it belongs to no sample."""
     name = normal_name(name)
-    split = None if name.endswith("/") or len(name) > LONGEST_NAME else split_name(name)
+    is_none = name.endswith("/") or len(name) > LONGEST_NAME or is_archived_table(name)
+    split = None if is_none else split_name(name)
     if split is not None and is_mask(name):
         note(MASKS, name)
         return None
@@ -228,6 +232,17 @@ class _Reader:
         self._shard = shard
         self._table = table
         self._texts = texts
+        self.tables = ArchiveTables(shard)
+
+    def open_tables(self) -> None:
+        """Read the tables that lie beside the images."""
+        for at in self._table.places():
+            name = normal_name(self._table.name(at))
+            if is_archived_table(name) and self.tables.takes(name, self._table.entry(at).size):
+                try:
+                    self.tables.add(name, self._read(_Member(name, "", "", at)))
+                except _UnreadableMember as error:
+                    note("tables that cannot be read", f"{self._shard.name}: {error}")
 
     def sample(self, group: _Group, one: Arranged, key: str, ordinal: int) -> Sample:
         """Return a sample of a group."""
@@ -245,8 +260,9 @@ class _Reader:
         if extension_of(name) in FOREIGN_IMAGES:
             return reject(Reason.NOT_AN_IMAGE, say_foreign(name))
         try:
+            fields = self.tables.fields(name)
             image = self._read(members[one.image])
-            fields = self._fields({field: members[i] for field, i in one.texts.items()})
+            fields |= self._fields({field: members[i] for field, i in one.texts.items()})
         except storage.StorageError:
             raise
         except _UnreadableMember as error:
