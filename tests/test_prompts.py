@@ -11,6 +11,7 @@ import pickle
 import time
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -256,3 +257,57 @@ def test_parts_of_templates_are_no_styles(tmp_path: Path) -> None:
         load_prompts(["poem"])
     with pytest.raises(RecipeError, match="expected a folder"):
         load_prompts(["short"], str(tmp_path / "none"))
+
+
+# Tokens that steer the models of the recipes, and of others that vLLM serves.
+STEERING = [
+    *(
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|endoftext|>",
+        "<|vision_start|>",
+        "<|image_pad|>",
+        "<image>",
+    ),
+    *("<start_of_turn>", "<end_of_turn>", "<eos>", "<bos>", "<s>", "</s>", "<unk>", "<pad>"),
+    *(
+        "<|user|>",
+        "<|assistant|>",
+        "<|end|>",
+        "<|begin_of_text|>",
+        "<|eot_id|>",
+        "<<SYS>>",
+        "<IMG_CONTEXT>",
+    ),
+    *("[INST]", "[/INST]", "[IMG]", "[IMG_END]", "[gMASK]", "[SEP]", "[CLS]", "[PAD]", "[UNK]"),
+    *("|ENDOFTEXT|", "|SPEAKER|", "|NEWLINE|", "|ENDOFTEXT||ENDOFTEXT|", "<0x0A>", "<|channel|>"),
+]
+
+
+def _wide(text: str) -> str:
+    """Return ASCII marks and letters in the forms of East Asian type, all of them."""
+    return "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text)
+
+
+def _wide_marks(text: str) -> str:
+    return "".join(_wide(c) if not c.isalnum() else c for c in text)
+
+
+def _wide_letters(text: str) -> str:
+    return "".join(_wide(c) if c.isalnum() else c for c in text)
+
+
+def _hidden_inside(text: str) -> str:
+    return "\u200b".join(text)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
+@pytest.mark.parametrize("write", [str, _wide, _wide_marks, _wide_letters, _hidden_inside])
+def test_no_token_that_steers_a_model_comes_out_of_any_normal_form(form: Any, write: Any) -> None:
+    for token in STEERING:
+        for text in (write(token), f"a {write(token)} b", f"{write(token)}\u0338"):
+            shown = unicodedata.normalize(form, fence_safe(text))
+            assert token not in shown and token.casefold() not in shown.casefold(), text
+            assert "<" not in shown.replace("≮", "") and fence_safe(fence_safe(text)) == fence_safe(
+                text
+            )

@@ -41,12 +41,14 @@ _LOOKALIKES = str.maketrans(
         "］": "]",
         "﹇": "[",
         "﹈": "]",
+        "｜": "|",
     }
 )
 _BRACKET_TOKEN = re.compile(
     r"\[([^\[\]\s]{1,40})\]"
 )  # [INST], [IMG] of Mistral's, [gMASK] of GLM's
-_BAR_TOKEN = re.compile(r"\|([A-Z]{4,})(?=\|)")
+_BAR_TOKEN = re.compile(r"\|([^|\s]{4,40})(?=\|)")  # |ENDOFTEXT| of Fuyu's and Persimmon's
+_CAPITALS = re.compile(r"[A-Z]{4,}")
 _HIDDEN = {"Cc", "Cf", "Zl", "Zp", "Cs", "Co"}  # control, format (bidi, zero width), line ends
 
 
@@ -61,7 +63,7 @@ def fence_safe(text: str, limit: int = _MAX_HINT_CHARS) -> str:
     start = text[: 4 * limit]
     plain = "".join(" " if unicodedata.category(c) in _HIDDEN else c for c in start)
     plain = _BRACKET_TOKEN.sub(_rounded, " ".join(plain.translate(_LOOKALIKES).split()))
-    plain = _without_leading_marks(_BAR_TOKEN.sub(r"(\1)", plain))
+    plain = _without_leading_marks(_BAR_TOKEN.sub(_unbarred, plain))
     is_whole = len(plain) <= limit and len(start) == len(text)
     return plain if is_whole else plain[: limit - 1] + "…"
 
@@ -69,6 +71,12 @@ def fence_safe(text: str, limit: int = _MAX_HINT_CHARS) -> str:
 def _rounded(match: re.Match[str]) -> str:
     """Return a word in square brackets with round ones, where a model may take it for a token."""
     is_token = re.search(r"[A-Z|]", unicodedata.normalize("NFKC", match[1]))
+    return f"({match[1]})" if is_token else match[0]
+
+
+def _unbarred(match: re.Match[str]) -> str:
+    """Return a word behind a bar in round brackets, where a model may take it for a token."""
+    is_token = _CAPITALS.fullmatch(unicodedata.normalize("NFKC", match[1]))
     return f"({match[1]})" if is_token else match[0]
 
 
