@@ -69,7 +69,7 @@ def note(kind: str, example: str = "", count: int = 1) -> None:
     `kind` is a constant, such as "rows of a table that name no image"; `example` says which and
     where. May be called from any thread.
     """
-    example = text_without_secrets(printable(example))[:_MOST_CHARS]
+    example = text_without_secrets(printable(example[: 4 * _MOST_CHARS]))[:_MOST_CHARS]
     log.info("%s: %s", kind, example)
     _of_this_process.add([Notice(kind, count, example)])
 

@@ -22,6 +22,7 @@ _END, _END_64, _LOCATOR, _ENTRY, _LOCAL = (
     b"PK\x03\x04",
 )
 _TAIL = (1 << 16) + 22 + (1 << 16)  # bytes: a comment of 64 KiB, and as much that was put behind
+_MOST_ENDS = 16
 _LARGEST_TABLE = 512 << 20  # bytes
 _IS_UTF8 = 0x800
 _PIECE = 1 << 20
@@ -120,11 +121,22 @@ class Table:
         start = max(0, self.file_size - _TAIL)
         self.file.seek(start)
         tail = self.file.read(_TAIL)
-        at = tail.rfind(_END)
-        if at < 0 or at + 22 > len(tail):
-            raise BadZipError("there is no end of a table")
+        fault = BadZipError("there is no end of a table")
+        at = len(tail)
+        for _ in range(_MOST_ENDS):  # a comment may hold what looks like one
+            at = tail.rfind(_END, 0, at)
+            if at < 0:
+                break
+            try:
+                return self._find_by_end(tail[: at + 22], start + at)
+            except (BadZipError, struct.error) as error:
+                fault = BadZipError(str(error))
+        raise fault
+
+    def _find_by_end(self, tail: bytes, end: int) -> tuple[int, int, int]:
+        """Look for the table of an end record, the tail's last 22 bytes, at byte `end`."""
+        at = len(tail) - 22
         disk, _, _, _, size, offset = struct.unpack_from("<4H2L", tail, at + 4)
-        end = start + at
         if at >= 20 and tail[at - 20 : at - 16] == _LOCATOR:
             disk, size, offset, end = self._find_64(tail[at - 20 : at], end - 20)
         if disk not in (0, 0xFFFF):
@@ -132,6 +144,9 @@ class Table:
         begin = end - size
         if begin < 0:
             raise BadZipError("its table begins before the file")
+        self.file.seek(begin)
+        if size and self.file.read(4) != _ENTRY:
+            raise BadZipError("no entry is at byte 0 of its table")
         return begin, size, begin - offset
 
     def _find_64(self, locator: bytes, end: int) -> tuple[int, int, int, int]:

@@ -7,6 +7,7 @@ import struct
 import tracemalloc
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -294,3 +295,90 @@ def test_listing(tmp_path: Path) -> None:
     assert names("both") == [("a", "folder")]  # unpacked: the zip is what it came in
     assert names("both", "zip") == [("b.zip", "zip")]
     assert names("both/*.zip") == [("b.zip", "zip")]
+
+
+def streamed(members: Iterable[Member], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip as it is written into a pipe: sizes stand behind the members, not before them."""
+
+    class Pipe(io.RawIOBase):
+        data = b""
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: object) -> int:
+            self.data += bytes(data)  # type: ignore[call-overload]
+            return len(bytes(data))  # type: ignore[call-overload]
+
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w", method) as archive:  # type: ignore[arg-type]
+        for name, body in members:
+            archive.writestr(zipfile.ZipInfo(name), body, method)
+    return pipe.data
+
+
+def with_comment(data: bytes, comment: bytes) -> bytes:
+    return data[:-2] + struct.pack("<H", len(comment)) + comment
+
+
+TWO: list[Member] = [("a.jpg", IMAGE), ("b.jpg", b"other" * 99)]
+FORGIVEN: dict[str, Callable[[bytes], bytes]] = {
+    "a program before it": lambda data: b"MZ" + bytes(70_000) + data,
+    "a comment": lambda data: with_comment(data, b"PK\x05\x06 is what it begins with"),
+    "a comment that is cut off": lambda data: with_comment(data, b"x" * 100)[:-50],
+    "a line behind it": lambda data: data + b"\n",
+    "much behind it": lambda data: data + b"x" * 65_000,
+    "written into a pipe": lambda data: streamed(TWO),
+    "stored into a pipe": lambda data: streamed(TWO, zipfile.ZIP_STORED),
+    "another name before the member": lambda data: data.replace(b"b.jpg", b"B.JPG", 1),
+    "a wrong size before the member": lambda data: data[:18] + b"\1\2\3\4" * 2 + data[26:],
+    "a wrong size in the table": lambda data: patch(data, "b.jpg", SIZE, struct.pack("<I", 900)),
+    "a wrong count of members": lambda data: data[:-14] + b"\x09\0\x09\0" + data[-10:],
+}
+
+
+@pytest.mark.parametrize("harm", FORGIVEN.values(), ids=FORGIVEN)
+def test_what_unzip_forgives(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
+    a, b = read(write(tmp_path, harm(zip_bytes(TWO))))
+    assert (a.key, b.key, a.image, b.image) == ("a", "b", IMAGE, b"other" * 99)
+
+
+def entry(name: bytes, size: int = 0, extra: bytes = b"", crc: int = 0) -> bytes:
+    """An entry of a table, for a member at the file's begin."""
+    sizes = (crc, size, size, len(name), len(extra))
+    return struct.pack("<4s6H3L5H2L", b"PK\1\2", *[0] * 6, *sizes, *[0] * 5) + name + extra
+
+
+def end_of(table: bytes, count: int, offset: int) -> bytes:
+    """The end of a large archive (zip64), where the plain one is all ones."""
+    at = offset + len(table)
+    return (
+        struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, len(table), offset)
+        + struct.pack("<4sLQL", b"PK\6\7", 0, at, 1)
+        + struct.pack("<4s4H2LH", b"PK\5\6", *[0xFFFF] * 4, *[0xFFFFFFFF] * 2, 0)
+    )
+
+
+@pytest.mark.parametrize("before", [b"", b"#!/bin/sh\n" * 9])
+def test_large_archives(tmp_path: Path, before: bytes) -> None:
+    """Zip64: the end of the table, and sizes that stand in an extra field."""
+    body = zip_bytes([("big.jpg", IMAGE)])[: 30 + 7 + len(IMAGE)]
+    extra = struct.pack("<2H2Q", 1, 16, len(IMAGE), len(IMAGE))
+    table = entry(b"big.jpg", 0xFFFFFFFF, extra, zlib.crc32(IMAGE)) + entry(b"none.txt")
+    data = before + body + table + end_of(table, 2, len(body))
+    big, none = read(write(tmp_path, data))
+    assert (big.image, none.key) == (IMAGE, "none")
+
+
+def test_a_million_members_are_few_bytes_each(tmp_path: Path) -> None:
+    """A kilobyte each, as `zipfile` has them, was more than a gigabyte."""
+    count = 8000
+    table = b"".join(entry(b"%07d.jpg" % i) for i in range(count))
+    shard = write(tmp_path, table + end_of(table, count, 0))
+    tracemalloc.start()
+    found = zips.read_samples(shard, SourceConfig(path="x"), lambda ordinal: False)
+    passed = sum(sample is None for sample in found)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert passed == count
+    assert peak < 300 * count
