@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import product
 
-MOST_PATHS = 10_000_000
+MOST_PATHS = 1_000_000
 
 _NUMBERS = re.compile(r"(\d{1,15})\.\.(\d{1,15})(?:\.\.(\d{1,15}))?")
 _LETTERS = re.compile(r"([a-z])\.\.([a-z])|([A-Z])\.\.([A-Z])")

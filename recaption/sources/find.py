@@ -15,7 +15,9 @@ from recaption.sources.inside import names_below
 from recaption.sources.places import Place, is_folder, is_web, nearest_there, path_of
 from recaption.storage import FileInfo, StorageError, Trouble
 
-_LOOK_UP_EACH = 16  # remote files of a brace range; for more of them their folder is listed
+# Files of a brace range that are looked up one by one; for more of them their folder is listed.
+_LOOK_UP_EACH = 16
+_LOOK_UP_EACH_LOCAL = 1000
 
 
 def find_shards(place: Place, source: SourceConfig) -> list[Found]:
@@ -112,7 +114,7 @@ def _sizes(urls: list[str]) -> Iterable[tuple[str, int | None]]:
     for url in urls:
         by_folder[url.rpartition("/")[0]].append(url)
     for folder, names in by_folder.items():
-        if storage.is_remote(folder) and len(names) > _LOOK_UP_EACH:
+        if len(names) > (_LOOK_UP_EACH if storage.is_remote(folder) else _LOOK_UP_EACH_LOCAL):
             wanted = set(names)
             files = storage.glob(re.sub(r"([*?[])", r"[\1]", folder) + "/*")
             yield from ((file.url, file.size) for file in files if file.url in wanted)

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from recaption import storage
 from recaption.config import SourceConfig, nearest
-from recaption.sources.braces import expand_braces
+from recaption.sources.braces import MOST_PATHS, expand_braces
 from recaption.sources.ids import shard_suffix
 from recaption.storage.addresses import are_public, look_up
 from recaption.storage.paths import PUBLIC_ONLY, local_path, scheme_of
@@ -39,7 +39,16 @@ class Place:
 def find_places(source: SourceConfig) -> list[Place]:
     """Return the places of a source. Raises ValueError where a path cannot be meant."""
     paths = [source.path] if isinstance(source.path, str) else source.path
-    places = [place for path in paths for place in _resolve(path.strip())]
+    places: list[Place] = []
+    count = 0
+    for place in (place for path in paths for place in _resolve(path.strip())):
+        places.append(place)
+        count += len(place.urls)
+        if count > MOST_PATHS:
+            raise ValueError(
+                f"source.path {place.written}: it stands for more than {MOST_PATHS:,} paths with"
+                " those before it; give their folder, or a pattern with *"
+            )
     if not places:
         raise ValueError("source.path: expected at least one path, got none")
     return places
@@ -177,12 +186,19 @@ def _place(path: str) -> Place:
     if not storage.is_remote(path) and Path(local_path(path)).exists():
         url = absolute(path)  # as it stands, whatever characters are in it
         return Place(path, (url,), url if is_folder(url) else _parent(url))
-    urls = tuple(absolute(url) for url in expand_braces(path))
+    urls = _expand(path)
     if not is_web(path) and _WILDCARD.search(path):
         return Place(path, urls, _fixed_part(path), is_glob=True)
     if "{" in path_of(path):
         return Place(path, urls, _fixed_part(path))
     return Place(path, urls, urls[0] if is_folder(urls[0]) else _parent(urls[0]))
+
+
+def _expand(path: str) -> tuple[str, ...]:
+    """Return the absolute paths that a path with braces stands for."""
+    if re.search(r"\.\.(?!\d|[A-Za-z]\})|/[/{,]|,/", path):  # each may be put straight otherwise
+        return tuple(absolute(url) for url in expand_braces(path))
+    return tuple(expand_braces(absolute(path)))
 
 
 def _fixed_part(path: str) -> str:
