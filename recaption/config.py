@@ -186,7 +186,9 @@ class EngineConfig(Section):
     model: str = Field(default="", description="Hugging Face name or local path of the model")
     revision: str = Field(default="", description="branch, tag or commit of a Hugging Face model")
     args: dict[str, Any] = Field(
-        default_factory=dict, description="passed through to the engine (vLLM's EngineArgs, ...)"
+        default_factory=dict,
+        description="passed through: vLLM's EngineArgs, or keys of a request to an endpoint, where"
+        " null leaves one out: {seed: null}",
     )
     replicas: int | Literal["auto"] = Field(
         default="auto", description="engines in the pool; auto: as many as the GPUs hold, else 1"

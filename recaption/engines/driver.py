@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -26,7 +27,7 @@ from recaption.engines.base import (
 from recaption.notices import note
 from recaption.parts import Answer
 from recaption.sample import Caption, Reason, Rejection, Stage
-from recaption.text import printable
+from recaption.text import printable, without_controls
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,8 @@ class EngineDriver:
             self._bury(office, str(e))
             return None
         except Exception as e:  # of whatever an answer was made: one request must not end a part
-            log.exception("an answer that nobody foresaw")
+            trace = without_controls(traceback.format_exc())
+            log.error("an answer that nobody foresaw: %s", trace)
             return self._rejected(case, Reason.FAILED, f"{type(e).__name__}: {e}")
         finally:
             office.in_flight.pop(case, None)

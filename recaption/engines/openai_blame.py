@@ -130,6 +130,8 @@ def message_of(raw: bytes) -> tuple[str, str]:
     """Return an error's code or type, and the server's own words with the parameter they name."""
     try:
         answer = json.loads(raw)
+        if isinstance(answer, list) and answer:  # Gemini's
+            answer = answer[0]
         error = answer.get("error") or answer.get("detail") or answer.get("message") or answer
     except (ValueError, AttributeError, RecursionError):
         return "", cut(raw[:_READ].decode("utf-8", "replace")) or "no message"

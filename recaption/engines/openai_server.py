@@ -32,6 +32,7 @@ _CONNECT_S = 10.0
 _MOST_BYTES = 4 * 2**20  # of an answer, packed or not, beside what is asked for
 _CHUNK = 2**16
 _NAMES_TOLD = 10
+_VERSION = 50  # characters that are kept in the corpus
 _A_SECRET = 6  # characters; a shorter key is a placeholder, such as EMPTY
 _NO_LISTING = (403, 404, 405, 501)  # some servers list no models, some keys may not ask
 _KEEP_ALIVE_S = 4.0  # less than the 5 s after which vLLM closes an idle connection
@@ -103,7 +104,7 @@ class Server:
         root = self.url.removesuffix("/v1")
         try:
             answer = await self._request("GET", f"{root}/version", None, _CHECK_S)
-            return cut(str(answer["version"]))
+            return cut(str(answer["version"]))[:_VERSION]
         except Exception:  # whatever it may be, it is no vLLM that lets us see its version
             return ""
 
@@ -275,6 +276,7 @@ def _session(key: str) -> aiohttp.ClientSession:
         ),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
         auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),  # a server's cookies would pile up
         headers={"Content-Type": "application/json", "Accept-Encoding": "identity"}
         | ({"Authorization": f"Bearer {key}"} if key else {}),
         trust_env=True,

@@ -26,6 +26,7 @@ from recaption.engines.identity import resolve_model
 from recaption.engines.preflight import doubt_of_model
 from recaption.engines.vllm_arguments import check_arguments
 from recaption.sample import Caption, Reason
+from recaption.text import printable
 
 _CPU_ENVIRONMENT = {
     # A small machine: bind no threads to cores that others use, take 1 GiB for the KV cache.
@@ -258,5 +259,5 @@ def _request_failure(error: Exception) -> RequestFailed:
 
 
 def _own_words(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = printable(str(error)) or type(error).__name__
     return text if len(text) <= 500 else text[:499] + "…"

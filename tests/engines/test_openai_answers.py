@@ -203,6 +203,7 @@ def test_an_error_with_status_200_is_judged_by_what_it_says() -> None:
         (503, b'{"error": {"message": "Loading model"}}', Trouble, "Loading model"),
         (403, b'{"error": {"message": "flagged"}}', Denied, "flagged"),
         (502, b"<html>Bad Gateway</html>", Trouble, "Bad Gateway"),
+        (400, b'[{"error": {"message": "Unknown name seed"}}]', RequestFailed, "400: Unknown name"),
         (400, EXTRA_FORBIDDEN, RequestFailed, "HTTP 400: body.seed: extra"),
         (400, b"[" * 100_000, RequestFailed, "HTTP 400"),
         (400, b'{"error": ' * 30_000 + b"1" + b"}" * 30_000, RequestFailed, "HTTP 400"),
