@@ -17,14 +17,15 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
 def explain(error: ValidationError, root: type[BaseModel]) -> Iterator[str]:
     """Yield a line per wrong key; of a key with alternatives, what each of them expects."""
-    by_key: dict[str, list[dict[str, Any]]] = {}
-    for one in error.errors():
-        by_key.setdefault(_key_of(dict(one)), []).append(dict(one))
-    for key, errors in by_key.items():
-        if any(other.startswith(f"{key}.") for other in by_key):
+    by_key: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for one in error.errors(include_url=False):
+        by_key.setdefault(_keys_of(dict(one)), []).append(dict(one))
+    for keys, errors in by_key.items():
+        key = ".".join(keys)
+        if any(other[: len(keys)] == keys and other != keys for other in by_key):
             continue  # a list with a wrong item: the item's line tells
         if len(errors) == 1:
-            yield _explain(key, errors[0], root)
+            yield _explain(keys, errors[0], root)
         else:
             expected = dict.fromkeys(_expected(one) for one in errors)
             yield f"{key}: expected {' or '.join(expected)}, got {_shown(errors[0]['input'])}"
@@ -56,13 +57,16 @@ def _expected(error: dict[str, Any]) -> str:
     return _EXPECTED.get(error["type"], message)
 
 
-def _explain(key: str, error: dict[str, Any], root: type[BaseModel]) -> str:
-    where = key.split(".")
+def _explain(where: tuple[str, ...], error: dict[str, Any], root: type[BaseModel]) -> str:
+    key = ".".join(where)
     kind, got = error["type"], error.get("input")
     if kind == "extra_forbidden":
+        section, dot, name = where[-1].partition(".")
+        if dot and len(where) == 1 and section in _sections(root):
+            return f"{key}: in a file write it as `{section}:` with `{name}:` below it"
         keys = sorted(_section(root, where[:-1]))
         close = _elsewhere(root, where[-1]) or nearest(where[-1], keys)
-        return f"{key}: no such key{close} (keys: {', '.join(keys)})"
+        return f"{_shown_key(key)}: no such key{close} (keys: {', '.join(keys)})"
     if kind == "missing":
         return f"{key}: missing; give it in the recipe or as {_first_key(root, key)}=VALUE"
     if kind == "value_error":
@@ -101,10 +105,15 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _key_of(error: dict[str, Any]) -> str:
+def _shown_key(key: str) -> str:
+    return key if len(key) <= _SHOWN else f"{key[:_SHOWN]}…"
+
+
+def _keys_of(error: dict[str, Any]) -> tuple[str, ...]:
+    """Return the keys that lead to what is wrong."""
     *path, last = error["loc"] or ("recipe",)
     ends = [] if _is_branch(last) and error["type"] != "extra_forbidden" else [last]
-    return ".".join(str(part) for part in (*filter(lambda p: not _is_branch(p), path), *ends))
+    return tuple(str(part) for part in (*filter(lambda p: not _is_branch(p), path), *ends))
 
 
 def _is_branch(part: object) -> bool:
@@ -113,7 +122,7 @@ def _is_branch(part: object) -> bool:
     return text in {"str", "int", "float"} or text.startswith("constrained-") or "[" in text
 
 
-def _section(root: type[BaseModel], path: list[str]) -> list[str]:
+def _section(root: type[BaseModel], path: tuple[str, ...]) -> list[str]:
     """Return the keys of the section that a path of keys leads to."""
     model: Any = root
     for name in path:

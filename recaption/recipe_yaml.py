@@ -44,6 +44,8 @@ def read_yaml(text: str, kind: Any = Any) -> Any:
         raise RecipeYamlError(f"nested more than {_DEEPEST} deep") from None
     except yaml.YAMLError as e:
         raise RecipeYamlError(_why(e)) from e
+    except ValueError as e:  # an escape of no character
+        raise RecipeYamlError(str(e)) from e
     return None if node is None else _Reader().read(node, kind, ())
 
 

@@ -38,6 +38,8 @@ WRONG = [
     (["run.pases=1"], "run.pases: no such key, did you mean passes?"),
     (["zzz=1"], "zzz: no such key (keys: attributes,"),
     (["source.path[0]=x"], "source.path[0]: no such key, did you mean path?"),
+    (['source={"a.b.c": 1, path: x}'], "source.a.b.c: no such key (keys: adapter, "),
+    (["source={'': 1, path: x}"], "source.: no such key"),
     # the right key in the wrong section
     (["temperature=0"], "temperature: no such key, did you mean sampling.temperature?"),
     (["engine.max_tokens=9"], "engine.max_tokens: no such key, did you mean sampling.max_tokens?"),
@@ -200,6 +202,9 @@ FILES = [
     (b"\xff\xd8\xff\xe0", "not a YAML file: "),
     (b"x: !!python/object/apply:os.system ['true']\n", "not a YAML file: "),
     (b"", "source: missing"),
+    (b"sampling.top_p: 1\n", "in a file write it as `sampling:` with `top_p:` below it"),
+    (b"no.such.key: 1\n", "no.such.key: no such key"),
+    (b'a: "\\U00110000"\n', "not a YAML file: "),
     (b"2024-01-31: x\n", "2024-01-31: no such key"),
 ]
 

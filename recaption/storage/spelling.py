@@ -14,6 +14,7 @@ import posixpath
 import re
 
 from recaption.storage.paths import is_chained, is_remote, local_path, scheme_of
+from recaption.text import printable
 
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 _CHOICE = re.compile(r"\{(?:[/~]|[A-Za-z][A-Za-z0-9+.-]*:)")
@@ -39,7 +40,8 @@ def one_spelling(place: str, variables: bool = True) -> str:
         return _remote(place)
     path = local_path(place)
     if path.startswith("~") and place == path and not os.path.lexists(path):
-        raise ValueError(f"{place}: no such user; write ./{place} for a file of that name")
+        name = printable(place)
+        raise ValueError(f"{name}: no such user; write ./{name} for a file of that name")
     return path if _starts_with_choice(path) else _absolute(path)
 
 
@@ -63,7 +65,9 @@ def _value(found: re.Match[str], place: str) -> str:
     value = os.environ.get(name, "")
     if not value:
         state = "is empty" if name in os.environ else "is not set"
-        raise ValueError(f"{place}: ${name} {state} in the environment; set it, or write it out")
+        raise ValueError(
+            f"{printable(place)}: ${name} {state} in the environment; set it, or write it out"
+        )
     return value
 
 

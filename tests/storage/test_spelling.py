@@ -78,6 +78,7 @@ def test_a_file_of_just_that_name_is_meant(here: str) -> None:
         ("$EMPTY/x", r"\$EMPTY is empty in the environment"),
         ("~nobody-here/x", "no such user"),
         ("a\0b", "without a NUL"),
+        ("\udcff$NOWHERE", r"\?\$NOWHERE: \$NOWHERE is not set"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(here: str, name: str, message: str) -> None:
