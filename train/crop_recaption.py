@@ -29,6 +29,7 @@ from recaption.coordinator import start_coordinator
 from recaption.corpus.regions import RegionLedger
 from recaption.corpus.writer import Provenance
 from recaption.engines.identity import model_hash
+from recaption.engines.preflight import check_arguments
 from recaption.fingerprint import fingerprint
 from recaption.parts import CaptionedPart
 from recaption.prepare import Preparer
@@ -64,6 +65,7 @@ def crop_job(entries: CorpusEntries, run_id: str) -> CropJob:
     """
     wanted = entries.recipe.recaption
     recipe = trusted_recipe(entries.made_by, wanted)
+    check_arguments(recipe.engine)
     caption = recipe.caption
     model = model_hash(recipe.engine)
     prompts = load_prompts(caption.styles, caption.templates, caption.language, caption.subject)

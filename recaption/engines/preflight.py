@@ -68,24 +68,30 @@ def find_doubt(config: EngineConfig) -> Doubt | None:
 def doubt_of_model(config: EngineConfig) -> Doubt | None:
     """Look for a model of a hub: in the cache, then on the hub."""
     model = config.model
-    is_elsewhere = "://" in model or os.environ.get("VLLM_USE_MODELSCOPE")
+    is_elsewhere = (
+        "://" in model or os.environ.get("VLLM_USE_MODELSCOPE") or "hf_config_path" in config.args
+    )
     if model.startswith(_OURS) or looks_like_path(model) or is_elsewhere:
         return None
     from huggingface_hub import errors
 
     repo, revision = model.partition(":")[0], config.revision or None  # REPO:QUANTISATION is GGUF's
     try:
-        return None if _is_cached(repo, revision) else _ask_hub(repo, revision)
+        folders = (None, config.args.get("download_dir"))
+        if any(_is_cached(repo, revision, folder) for folder in folders):
+            return None
+        return _ask_hub(repo, revision)
     except errors.HFValidationError:
         text = f"engine.model: {model!r} is neither a folder nor the OWNER/NAME of a model on a hub"
         return Doubt(text, is_certain=True)
 
 
-def _is_cached(repo: str, revision: str | None) -> bool:
+def _is_cached(repo: str, revision: str | None, folder: str | None) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
     found = [
-        try_to_load_from_cache(repo, f, revision=revision) for f in ("config.json", "params.json")
+        try_to_load_from_cache(repo, f, cache_dir=folder, revision=revision)
+        for f in ("config.json", "params.json")
     ]
     return any(isinstance(path, str) for path in found)
 

@@ -119,6 +119,10 @@ def test_a_cached_model_needs_no_network(tmp_path: Path) -> None:
     (repo / "refs" / "main").write_text("1")
     (repo / "snapshots" / "1" / "config.json").write_text("{}")
     assert look_ahead(vllm("a/b"), is_dry=False) == []
+    with pytest.raises(RecipeError, match="a/b at revision 2 is not in the cache"):
+        look_ahead(vllm("a/b", revision="2"), is_dry=False)
+    repo.rename(tmp_path / repo.name)
+    assert look_ahead(vllm("a/b", args={"download_dir": str(tmp_path)}), is_dry=False) == []
     assert look_ahead(vllm("builtin:shapeworld"), is_dry=False) == []
     assert look_ahead(EngineConfig(kind="echo"), is_dry=False) == []
 
