@@ -30,6 +30,15 @@ from typing import Protocol, cast
 from recaption import storage
 from recaption.config import RecipeError, SourceConfig, nearest
 from recaption.sample import Hints, Sample
+from recaption.storage.shown import without_secrets
+from recaption.text import printable
+
+_MOST_CHARS = 300  # of what a message quotes from a table
+
+UNKNOWN = "images that the data set's tables do not have"
+"""What is noted of an image that finds no partner in the tables that a recipe names."""
+
+ODD_ROWS = "rows of the data set's tables that are damaged or odd, left out"
 
 HintReader = Callable[[Sample], Hints]
 """Tells what is known of a sample's image."""
@@ -63,9 +72,8 @@ class Tables:
 
     def fail(self, name: str, got: str, expected: str) -> RecipeError:
         """Return the error that a table is not laid out as it is published."""
-        return RecipeError(
-            f"source.tables.{name}: {self._paths[name]}: got {got}, expected {expected}"
-        )
+        where = f"source.tables.{name}: {without_secrets(self._paths[name])}"
+        return RecipeError(f"{where}: got {printable(got)[:_MOST_CHARS]}, expected {expected}")
 
 
 class Adapter(Protocol):
@@ -133,4 +141,13 @@ def open_reader(source: SourceConfig) -> HintReader:
 @lru_cache(maxsize=4)
 def _open_reader(source_json: str) -> HintReader:
     source = SourceConfig.model_validate_json(source_json)
-    return load_adapter(source.adapter).open_reader(Tables(source.tables), source)
+    try:
+        return load_adapter(source.adapter).open_reader(Tables(source.tables), source)
+    except (RecipeError, storage.StorageError):
+        raise
+    except Exception as error:  # of a damaged table: csv's, zlib's, a number of 5,000 digits
+        tables = ", ".join(map(without_secrets, source.tables.values())) or "no table"
+        raise RecipeError(
+            f"source.adapter={source.adapter} cannot read its tables ({tables}):"
+            f" {printable(f'{type(error).__name__}: {error}')[:_MOST_CHARS]}"
+        ) from error

@@ -22,9 +22,10 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from recaption.config import RecipeError, SourceConfig
-from recaption.datasets import HintReader, Table, Tables, generic
+from recaption.datasets import UNKNOWN, HintReader, Table, Tables, generic
 from recaption.datasets.index import Index, Rows, open_index
 from recaption.datasets.wordnet import GLOSSES, LEMMAS, load_classes, load_names
+from recaption.notices import note
 from recaption.sample import Hint, HintKind, Hints, Sample, Trust
 from recaption.text import decode_text, printable
 
@@ -100,6 +101,8 @@ def _or_named(found: Hints, sample: Sample, source: SourceConfig) -> Hints:
 def hints(sample: Sample, known: Known) -> Hints:
     """Return the class of an image and what its photographer wrote."""
     name = known.names.get(_wnid(sample, known), "")
+    if known.val and not name:
+        note(UNKNOWN, sample.sample_id)
     alt_text, tags = _texts(sample, known.captions)
     is_resized = known.is_resized or _RESIZED in sample.image_name
     return Hints(
@@ -177,7 +180,8 @@ def _val_wnids(tables: Tables) -> dict[str, str]:
 def _solution(tables: Tables) -> dict[str, str]:
     """Read `ImageId,PredictionString`, of which the second is `wnid x1 y1 x2 y2 ...`."""
     name = "val_solution"
-    rows = csv.reader(io.StringIO(decode_text(tables.bytes_of(name))))
+    text = decode_text(tables.bytes_of(name))
+    rows = csv.reader(io.StringIO(text, newline=""))
     if (header := next(rows, [])) != ["ImageId", "PredictionString"]:
         raise tables.fail(name, f"the header {','.join(header)[:80]!r}", "ImageId,PredictionString")
     found: dict[str, str] = {}

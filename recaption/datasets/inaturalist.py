@@ -22,8 +22,9 @@ from typing import IO, cast
 
 from recaption import storage
 from recaption.config import RecipeError, SourceConfig
-from recaption.datasets import HintReader, Table, Tables
+from recaption.datasets import UNKNOWN, HintReader, Table, Tables
 from recaption.datasets.index import Index, Rows, open_index
+from recaption.notices import note
 from recaption.sample import Hint, HintKind, Hints, Sample, Trust
 from recaption.text import printable
 
@@ -95,6 +96,8 @@ def hints(sample: Sample, index: Index | None) -> Hints:
     folder = next((part for part in reversed(path[:-1]) if _FOLDER.fullmatch(part)), "")
     species = _species(folder, _entry(index, "category", folder))
     image = _entry(index, "image", _stem(path[-1]))
+    if index and not image:
+        note(UNKNOWN, sample.sample_id)
     return Hints(
         class_names=(species.name(),) if species.scientific else (),
         class_trust=Trust.HIGH,

@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from recaption.config import RecipeError, SourceConfig
-from recaption.datasets import HintReader, Table, Tables
+from recaption.datasets import UNKNOWN, HintReader, Table, Tables
 from recaption.datasets.index import Index
 from recaption.datasets.openimages_objects import Box, describe
 from recaption.datasets.openimages_tables import COLUMNS, index_table, load_classes, rows_of
+from recaption.notices import note
 from recaption.sample import Hint, HintKind, Hints, Sample, Trust
 from recaption.text import printable
 
@@ -43,6 +44,15 @@ class Known:
     def rows(self, table: str, image_id: str) -> list[list[str]]:
         """Return what a table says of an image, without the id."""
         return rows_of(self.indexes[table], table, image_id) if image_id else []
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether the recipe names a table of images."""
+        return any(self.indexes.values())
+
+    def knows(self, image_id: str) -> bool:
+        """Whether one of the tables tells something of an image."""
+        return any(self.rows(table, image_id) for table in self.indexes)
 
     def distinct(self, labels: Iterable[str]) -> list[str]:
         """Return the names of labels, each once; a label without a name is left out."""
@@ -75,6 +85,9 @@ def hints(sample: Sample, known: Known) -> Hints:
     present, absent = _verified(known, image_id)
     title, credits = _about(known, image_id)
     objects = describe(_boxes(known, image_id))
+    is_told = present or absent or title or objects or any(credits.values())
+    if not is_told and known.has_tables and not known.knows(image_id):
+        note(UNKNOWN, sample.sample_id)
     told = {name.casefold() for name in (*present, *absent)}
     guessed = [name for name in _guessed(known, image_id) if name.casefold() not in told]
     return Hints(

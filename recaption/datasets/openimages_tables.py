@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import IO
 
@@ -17,12 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from recaption.datasets import Tables
+from recaption.datasets import ODD_ROWS, Tables
 from recaption.datasets.index import Index, Rows, open_index
 from recaption.datasets.table_files import find_files, open_bytes
+from recaption.notices import note
 from recaption.text import decode_text, printable
-
-log = logging.getLogger(__name__)
 
 COLUMNS = {
     "human_labels": ("ImageID", "LabelName", "Confidence"),
@@ -46,13 +45,20 @@ def load_classes(tables: Tables) -> dict[str, str]:
     """Return display names by label; older tables have no header. Raises RecipeError."""
     text = io.StringIO(decode_text(tables.bytes_of("classes")), newline="")
     names: dict[str, str] = {}
-    for row in csv.reader(text):
+    for row in _csv_rows(tables, text):
         if row and row != _HEADER:
             if len(row) != 2 or not _LABEL.fullmatch(row[0]):
                 got = f"the row {printable(','.join(row))[:80]!r}"
                 raise tables.fail("classes", got, "/m/CODE,NAME, or the header LabelName,...")
             names[row[0]] = printable(row[1])
     return names
+
+
+def _csv_rows(tables: Tables, text: io.StringIO) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(text)
+    except csv.Error as error:
+        raise tables.fail("classes", f"no CSV ({error})", "rows /m/CODE,NAME") from error
 
 
 def index_table(tables: Tables, name: str) -> Index | None:
@@ -82,7 +88,7 @@ def _rows(tables: Tables, name: str, urls: Sequence[str]) -> Rows:
                 raise tables.fail(name, got, expected)
             with open_bytes(url) as stream:
                 yield from _file_rows(stream, header, COLUMNS[name], url)
-        except (pa.ArrowException, OSError, EOFError) as error:
+        except (pa.ArrowException, OSError, EOFError, zlib.error, csv.Error) as error:
             got = f"{url}, which cannot be read ({printable(str(error))[:200]})"
             raise tables.fail(name, got, expected) from error
 
@@ -112,7 +118,7 @@ def _file_rows(stream: IO[bytes], header: list[str], columns: Sequence[str], url
     for batch in reader:
         yield from _runs(batch)
     if odd:
-        log.warning("%s: %d rows left out, which have more or fewer cells", url, odd)
+        note(ODD_ROWS, f"{url}: more or fewer cells than the header", odd)
 
 
 def _runs(batch: pa.RecordBatch) -> Iterator[tuple[str, str]]:

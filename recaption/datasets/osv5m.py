@@ -16,8 +16,9 @@ from typing import cast
 
 from recaption import storage
 from recaption.config import SourceConfig
-from recaption.datasets import HintReader, Table, Tables
+from recaption.datasets import UNKNOWN, HintReader, Table, Tables
 from recaption.datasets.index import Index, Rows, open_index
+from recaption.notices import note
 from recaption.sample import Hint, HintKind, Hints, Sample, Trust
 from recaption.text import printable
 
@@ -89,8 +90,11 @@ def hints(sample: Sample, index: Index) -> Hints:
     """Return place, year and credits of an image; of a file of another make nothing."""
     own = sample_id(sample)
     if not own:
+        note(UNKNOWN, sample.sample_id)
         return Hints(source="osv5m")
     found = index.get(own)
+    if not found:
+        note(UNKNOWN, sample.sample_id)
     cells = cast(list[str], json.loads(found[0])) if found else [""] * len(_COLUMNS)
     return Hints(others=tuple(_others(*cells)), source="osv5m")
 

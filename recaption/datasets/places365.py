@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from recaption.config import RecipeError, SourceConfig
-from recaption.datasets import HintReader, Table, Tables
+from recaption.datasets import UNKNOWN, HintReader, Table, Tables
+from recaption.notices import note
 from recaption.sample import Hints, Sample, Trust
 from recaption.text import decode_text
 
@@ -55,6 +56,8 @@ def open_reader(tables: Tables, source: SourceConfig) -> HintReader:
 def hints(sample: Sample, places: Places) -> Hints:
     """Return the scene of an image."""
     category = _category(sample, places)
+    if places.val and not category:
+        note(UNKNOWN, sample.sample_id)
     name = readable(category, places.scenes.get(category, "")) if category else ""
     return Hints(class_names=(name,) if name else (), class_trust=Trust.MEDIUM, source="places365")
 

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from recaption.config import SourceConfig
-from recaption.datasets import HintReader, Table, Tables
+from recaption.datasets import UNKNOWN, HintReader, Table, Tables
 from recaption.datasets.index import Index, Rows, open_index
+from recaption.notices import note
 from recaption.sample import Hint, HintKind, Hints, Sample, Trust
 from recaption.text import printable
 
@@ -58,6 +59,8 @@ def hints(sample: Sample, names: Mapping[str, str], index: Index | None) -> Hint
     # The folder first: the species in the metadata of version 1.0 are partly wrong.
     folder = (sample.image_name or sample.key).rpartition("/")[0].rpartition("/")[2]
     name = names.get(folder) or names.get(_text(entry.get("species_id")), "")
+    if (names and not name) or (index and not found):
+        note(UNKNOWN, sample.sample_id)
     return Hints(
         class_names=(name,) if name else (),
         class_trust=Trust.HIGH,
@@ -100,7 +103,7 @@ def _load(tables: Tables, name: str) -> dict[str, object]:
     expected = "a JSON object, as Pl@ntNet-300K version 1 has it (version 2 has other tables)"
     try:
         table = json.loads(tables.bytes_of(name).decode("utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         got = f"what is no JSON ({printable(str(error))})"
         raise tables.fail(name, got, expected) from error
     if not isinstance(table, dict):

@@ -15,10 +15,11 @@ from typing import cast
 
 from recaption import keyed
 from recaption.config import RecipeError, SourceConfig
-from recaption.datasets import HintReader, Table, Tables, generic
+from recaption.datasets import UNKNOWN, HintReader, Table, Tables, generic
 from recaption.datasets.index import Index, Rows, open_index
 from recaption.datasets.web_row import IDS, WebRow
 from recaption.datasets.web_tables import Fail, find_tables, read_rows
+from recaption.notices import note
 from recaption.sample import Hints, Sample
 from recaption.text import printable
 
@@ -57,7 +58,10 @@ def hints(sample: Sample, source: SourceConfig, index: Index | None) -> Hints:
     own = _own(sample)
     row = replace(own, text=beside.alt_text)
     if index is not None:
-        row = row.over(_look_up(index, sample, own))
+        found = _look_up(index, sample, own)
+        row = row.over(found)
+        if found is _NOTHING:
+            note(UNKNOWN, sample.sample_id)
     return Hints(
         alt_text="" if row.misfit() else row.text,
         class_names=beside.class_names,

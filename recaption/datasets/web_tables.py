@@ -24,7 +24,9 @@ from typing import cast
 
 from recaption import storage
 from recaption.config import RecipeError
+from recaption.datasets import ODD_ROWS
 from recaption.datasets.web_row import COLUMNS, IDS, TEXT, is_url
+from recaption.notices import note
 from recaption.parquet import DamagedFile, PlainFile
 from recaption.parquet.values import rows_of
 from recaption.text import is_hidden, printable
@@ -44,6 +46,7 @@ _CHOICES = ".parquet, .tsv, .csv, .jsonl or .json"
 _ROWS_AT_ONCE = 1024
 _CELL_LIMIT = 1 << 20  # bytes of a cell
 _LINES_LOOKED_AT = 100
+_MOST_DAMAGED = 10_000  # rows of a CSV file
 _NAMES = f"a text ({', '.join(TEXT)}) and what to join by ({', '.join(chain(*IDS.values()))})"
 
 
@@ -130,10 +133,19 @@ def _unquoted(cell: str) -> str:
 
 
 def _csv_cells(url: str, fail: Fail) -> Iterator[list[str]]:
-    try:
-        yield from csv.reader(_lines(url))
-    except csv.Error as error:
-        raise fail(f"{url}, which cannot be read ({error})", "CSV") from error
+    reader, damaged = csv.reader(_lines(url)), 0
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            damaged += 1
+            if reader.line_num <= 1 or damaged > _MOST_DAMAGED:
+                raise fail(f"{url}, which cannot be read ({error})", "CSV") from error
+            note(ODD_ROWS, f"{url}, line {reader.line_num:,}: {error}")
+            continue
+        if row is None:
+            return
+        yield row
 
 
 def _named_rows(url: str, cells: Iterator[list[str]], fail: Fail) -> Iterator[Row]:
@@ -149,6 +161,9 @@ def _named_rows(url: str, cells: Iterator[list[str]], fail: Fail) -> Iterator[Ro
     for row in chain(head, cells):
         if len(row) == len(names):
             yield dict(zip(names, row, strict=True))
+        elif any(row):
+            got = f"{len(row)} cells, not {len(names)}"
+            note(ODD_ROWS, f"{url}: {got}: {' '.join(row)[:100]}")
 
 
 def _guess_names(url: str, head: list[list[str]], fail: Fail) -> list[str]:
@@ -165,12 +180,23 @@ def _json_lines(url: str, fail: Fail) -> Iterator[Row]:
     is_checked = False
     for number, line in enumerate(_lines(url), 1):
         if line.strip():
-            row = _parse(url, line, f", line {number}", fail)
+            row = _parse_line(url, line, number, fail if not is_checked else None)
             if isinstance(row, dict):
                 if not is_checked:
                     _check(url, row, fail)
                 is_checked = True
                 yield row
+
+
+def _parse_line(url: str, line: str, number: int, fail: Fail | None) -> object:
+    """Return a line's value; behind the first row, what is damaged is left out and noted."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        if fail:
+            raise fail(f"{url}, line {number}: {printable(str(error))}", "JSON") from error
+        note(ODD_ROWS, f"{url}, line {number:,}: {printable(str(error))}")
+        return None
 
 
 def _json_rows(url: str, fail: Fail) -> Iterator[Row]:

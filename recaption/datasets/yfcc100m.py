@@ -10,21 +10,20 @@ with 25 columns.
 from __future__ import annotations
 
 import html
-import logging
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 from recaption.alt_text.clean import EXTENSION, FILE_NAME
 from recaption.config import SourceConfig
-from recaption.datasets import HintReader, Table, Tables
+from recaption.datasets import ODD_ROWS, UNKNOWN, HintReader, Table, Tables
 from recaption.datasets.index import Index, Rows, open_index
 from recaption.datasets.table_files import find_files, open_bytes
+from recaption.notices import note
 from recaption.sample import Hint, HintKind, Hints, Sample, Trust
 from recaption.text import printable
-
-log = logging.getLogger(__name__)
 
 TABLES: tuple[Table, ...] = (
     Table("lines", "yfcc100m_dataset, plain, .gz or .bz2, or a pattern", is_required=True),
@@ -109,6 +108,7 @@ def hints(sample: Sample, photos: Index, autotags: Index | None, min_score: floa
     """Return what the owner of a photo wrote, what a machine saw, and whom to credit."""
     photo = _find(sample_id(sample), photos)
     if photo is None:
+        note(UNKNOWN, sample.sample_id)
         return Hints(source="yfcc100m")
     tagged = autotags.get(photo.photo_id) if autotags else []
     return Hints(
@@ -176,7 +176,7 @@ def _photo_rows(tables: Tables, urls: Sequence[str]) -> Rows:
             if number == 1:
                 expected = "25 or 23, tab-separated: with a photo id, and 0 or 1 in the last"
                 raise tables.fail("lines", got, expected)
-            log.warning("%s, or no photo id: left out", got)
+            note(ODD_ROWS, f"{got}, or no photo id")
         elif kept[-1] == "0":  # 1: a video
             yield kept[0], Photo.of(kept).to_row()
             if has_hash:
@@ -200,6 +200,6 @@ def _lines(tables: Tables, name: str, urls: Sequence[str]) -> Iterator[tuple[str
             with open_bytes(url) as stream:
                 for number, line in enumerate(stream, 1):
                     yield url, number, line.decode("utf-8", "replace").rstrip("\n").split("\t")
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             got = f"{url}, which cannot be read ({printable(str(error))[:200]})"
             raise tables.fail(name, got, "lines of text, plain or whole in .gz or .bz2") from error
