@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from recaption import storage
+from recaption.children import Children
 from recaption.config import RecipeError
 from recaption.job import open_job
 from recaption.output import spell
@@ -68,7 +68,7 @@ def _train(folder: Path, images: Path) -> int:
     """Train in a process of its own, as a user would; return its exit code."""
     overrides = [f"data.corpus={folder / 'corpus'}", f"data.images={images}"]
     command = [sys.executable, "-m", "train", str(TRAIN_RECIPE), *overrides]
-    return subprocess.run([*command, f"out={folder / 'train'}"], cwd=_CHECKOUT).returncode
+    return Children().run([*command, f"out={folder / 'train'}"], cwd=_CHECKOUT).returncode
 
 
 def _render(folder: Path, shards: int, console: Console) -> Path:

@@ -1,8 +1,10 @@
-"""The command line of training. Exit code 0: done; 1: the run failed; 2: the input is wrong."""
+"""The command line of training.
+
+Exit code 0: done; 1: the run failed; 2: the input is wrong; 130: interrupted.
+"""
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -12,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
+from recaption.children import end_in_order, end_with_parent
 from recaption.storage.shown import fit_to_print
 
 if TYPE_CHECKING:
@@ -28,6 +31,9 @@ A run's folder holds recipe.yaml, log.jsonl, events/ (TensorBoard), samples/ and
 """
 
 
+_INTERRUPTED = 130  # as shells say it of Ctrl-C
+
+
 class _RecipeFirst(TyperGroup):
     """Takes a recipe where a command is expected: `train RECIPE` is `train run RECIPE`."""
 
@@ -36,6 +42,13 @@ class _RecipeFirst(TyperGroup):
         if args and args[0] not in {*self.commands, "--help"}:
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what interrupts it is told here: typer would end without a word."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _fail(["interrupted; the same command goes on from the last checkpoint"], _INTERRUPTED)
 
 
 app = typer.Typer(
@@ -54,7 +67,8 @@ def main() -> None:
     from recaption.cli import is_users_mistake
     from train.errors import TrainingError
 
-    _end_in_order()
+    end_in_order()
+    end_with_parent()
     try:
         app()
     except ValueError as e:
@@ -66,15 +80,6 @@ def main() -> None:
     except OSError as e:
         place = f"{e.filename}: " if e.filename else ""
         _fail([f"{place}{(e.strerror or str(e)).lower()}; the same command goes on from there"], 1)
-    except KeyboardInterrupt:
-        _fail(["interrupted; the same command goes on from the last checkpoint"], 1)
-
-
-def _end_in_order() -> None:
-    """Let what ends a job or closes a terminal end a run as Ctrl-C does, but for `nohup`."""
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(name) is not signal.SIG_IGN:
-            signal.signal(name, signal.default_int_handler)
 
 
 @app.command()

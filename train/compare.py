@@ -20,7 +20,6 @@ import json
 import math
 import re
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +30,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError, model_validator
 
 from recaption import storage
+from recaption.children import Children
 from recaption.config import PlacePath, RecipeError, Section
 from recaption.config_errors import explain, nearest
 from recaption.recipe_file import check_kind, in_layers, parse_yaml, read_recipe_file
@@ -181,12 +181,13 @@ def run_cells(
 
     Raises TrainingError for the first cell that fails.
     """
+    children = Children()
     left = [cell for cell in cells if not is_finished(cell)]
     tell(f"{len(cells)} runs, {len(cells) - len(left)} of them finished")
 
     def run(cell: Cell) -> None:
         command = [sys.executable, "-m", "train", "run", comparison.base, "--alone"]
-        done = subprocess.run([*command, *cell.overrides], capture_output=True, text=True)
+        done = children.run([*command, *cell.overrides], captures=True)
         if done.returncode:
             why = (done.stderr or done.stdout).strip().splitlines()
             raise TrainingError(f"{cell.arm}, seed {cell.seed}: {why[-1] if why else 'it died'}")
@@ -204,6 +205,9 @@ def run_cells(
                 if waiting and (seen := sum(map(_seen, cells))) > first:
                     rate = (seen - first) / (time.monotonic() - started)
                     tell(Report(seen, total, rate).line())
+        except KeyboardInterrupt:
+            children.end()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -158,7 +158,7 @@ def test_another_run_is_refused_by_the_check_as_by_the_run(there: Path, tmp_path
 
 def run_command(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
     monkeypatch.setattr("sys.argv", ["train", *args])
-    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("train.__main__.end_in_order", lambda: None)
     with pytest.raises(SystemExit) as ended:
         command_line.main()
     assert isinstance(ended.value.code, int)
@@ -326,3 +326,14 @@ def test_models_and_metrics_are_spelt_once(
     assert recipe.evaluate.args["fid"] == {"weights": f"{folder}/a.pt"}
     assert recipe.evaluate.args["clip_score"] == {"weights": "openai/clip"}
     assert load_train_recipe(path, ["out=run/"]).out == str(tmp_path / "run")
+
+
+def test_what_interrupts_a_command_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.check.load_checked", interrupt)
+    assert run_command(monkeypatch, "t.yaml") == 130
+    assert "the same command goes on from the last checkpoint" in capsys.readouterr().err
