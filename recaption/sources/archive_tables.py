@@ -26,6 +26,13 @@ class ArchiveTables:
         self._metadata = Metadata(())
         self._count = self._bytes = 0
 
+    def __bool__(self) -> bool:
+        """Whether there is a table: then images that are not wanted are asked for, too.
+
+        Which row an image has may depend on which images came before it.
+        """
+        return bool(self._metadata)
+
     def takes(self, name: str, size: int) -> bool:
         """Say whether there is room for a table of this size; note it where there is none."""
         self._count, self._bytes = self._count + 1, self._bytes + size

@@ -61,10 +61,7 @@ def read_samples(shard: Shard, source: SourceConfig, wanted: Wanted = want_all) 
     folder = _Folder(shard, source)
     if not folder.images:
         raise BrokenShard(f"{shard.name}: the folder {shard.url} holds no images any more")
-    reads = (
-        (lambda ordinal=ordinal: folder.read(ordinal)) if wanted(ordinal) else None
-        for ordinal in range(len(folder.images))
-    )
+    reads = (folder.reading(ordinal, wanted(ordinal)) for ordinal in range(len(folder.images)))
     at_once = _REMOTE_READS_AT_ONCE if storage.is_remote(shard.url) else 1
     yield from _in_order(reads, at_once)
     folder.tables.finish(len(folder.images))
@@ -127,8 +124,21 @@ class _Folder:
             self._texts.setdefault(f"{_stem(_name(file))}.{extension_of(file.url)}", file)
         self.tables = FolderTables(shard.url, source, files)
 
-    def read(self, ordinal: int) -> Sample:
-        """Read one image and what lies beside it."""
+    def reading(self, ordinal: int, is_wanted: bool) -> Callable[[], Sample] | None:
+        """Return what reads one image and what lies beside it; None where it is not wanted.
+
+        Rows of tables are found here, in the order of images, wanted or not: which row an image
+        has may depend on which images came before it.
+        """
+        if not is_wanted and not self.tables:
+            return None
+        try:
+            row: Fields | Exception = self.tables.fields(_name(self.images[ordinal]))
+        except Exception as error:  # nobody foresaw it: this sample alone
+            row = error
+        return (lambda: self._read(ordinal, row)) if is_wanted else None
+
+    def _read(self, ordinal: int, row: Fields | Exception) -> Sample:
         file = self.images[ordinal]
         file_name = _name(file)
         identity = sample_id(self._shard.name, file_name)
@@ -140,7 +150,9 @@ class _Folder:
             message = too_large(key, file.size)
             return rejected(identity, key, ordinal, Reason.UNREADABLE, message, name)
         try:
-            fields = self._fields(file_name)
+            if isinstance(row, Exception):
+                raise row
+            fields = row | self._fields(file_name)
             image = self._reader.read(file.url, IMAGE_LIMIT)
         except storage.StorageError as error:
             if storage.is_remote(file.url) and error.trouble not in _SAMPLE_TROUBLES:
@@ -157,7 +169,7 @@ class _Folder:
         return Sample(identity, key, ordinal, image, name, fields)
 
     def _fields(self, key: str) -> Fields:
-        fields: Fields = self.tables.fields(key)
+        fields: Fields = {}
         stem = _stem(key)
         for extension in self._extensions:
             file = self._texts.get(f"{key}.{extension}") or self._texts.get(f"{stem}.{extension}")

@@ -37,6 +37,10 @@ class FolderTables:
         placed = [table for level in self._levels(root) for table in self._open(*level, files)]
         self._metadata = Metadata(placed, self._is_there, self._is_only)
 
+    def __bool__(self) -> bool:
+        """Whether there is a table: then images that are not wanted are asked for, too."""
+        return bool(self._metadata)
+
     def fields(self, file_name: str) -> dict[str, object]:
         """Return the columns of the rows of an image in the folder."""
         return self._metadata.fields(f"{self._path}/{file_name}" if self._path else file_name)

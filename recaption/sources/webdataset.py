@@ -243,7 +243,9 @@ class _Group:
         for one in arranged:
             key, is_new = self._key(one, members)
             is_wanted = self._shard.wanted(self.ordinal)
-            yield self._sample(one, members, key, is_new) if is_wanted else None
+            is_told = is_wanted or bool(self._shard.tables)
+            sample = self._sample(one, members, key, is_new) if is_told else None
+            yield sample if is_wanted else None
             self.ordinal += 1
             self._is_new = False
         self._has_plain = self._has_plain or any(
@@ -293,7 +295,6 @@ class _Group:
             return reject(Reason.NOT_AN_IMAGE, say_foreign(image.name))
         if image.size > IMAGE_LIMIT:
             return reject(Reason.UNREADABLE, too_large(image.name, image.size))
-        assert image.body is not None, (image.name, self.ordinal)
         try:
             fields = self._shard.tables.fields(name) | _fields(one, members)
         except Exception as error:  # nobody foresaw it: this sample alone

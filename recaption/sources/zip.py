@@ -79,6 +79,8 @@ def read_samples(shard: Shard, source: SourceConfig, wanted: Wanted = want_all) 
             if len(group.members) > 1:
                 _note_unused(group)
             for one, key in group.samples:
+                if not wanted(ordinal):
+                    reader.pass_over(group, one)
                 yield reader.sample(group, one, key, ordinal) if wanted(ordinal) else None
                 ordinal += 1
         reader.tables.finish(ordinal)
@@ -270,6 +272,13 @@ class _Reader:
         except Exception as error:  # nobody foresaw it: this sample alone
             return reject(Reason.FAILED, say_failed(key, error))
         return Sample(identity, key, ordinal, image, name, fields)
+
+    def pass_over(self, group: _Group, one: Arranged) -> None:
+        """Pass over a sample that is not wanted."""
+        if self.tables and one.image is not None and not group.is_again:
+            name = group.members[one.image].name
+            if extension_of(name) not in FOREIGN_IMAGES:
+                self.tables.fields(name)
 
     def _fields(self, texts: Mapping[str, _Member]) -> dict[str, object]:
         values: dict[int, object] = {}
