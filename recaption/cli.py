@@ -136,21 +136,34 @@ def _corpus(place: str) -> str:
     return spell(place, "CORPUS")
 
 
+def _source(place: str) -> str:
+    from recaption.output import spell
+
+    return spell(place, "--source") if place else ""
+
+
 CorpusArgument = Annotated[
     str, typer.Argument(help="the corpus: a folder or s3:// URL", callback=_corpus)
+]
+Source = Annotated[
+    str,
+    typer.Option(
+        help="where the images are: if moved, or not on this disk nor in the corpus's bucket",
+        callback=_source,
+    ),
 ]
 Version = Annotated[str, typer.Option(help="a fingerprint, if the corpus has several versions")]
 
 
 @app.command()
-def status(corpus: CorpusArgument, version: Version = "") -> None:
+def status(corpus: CorpusArgument, version: Version = "", source: Source = "") -> None:
     """Show what a corpus holds, and the progress of runs under way."""
     from recaption.corpus.manifest import read_recipe
     from recaption.corpus.reader import CorpusReader
     from recaption.status import corpus_status, describe_status
 
     reader = CorpusReader(corpus, version)
-    found = corpus_status(reader, read_recipe(corpus, reader.fingerprint))
+    found = corpus_status(reader, read_recipe(corpus, reader.fingerprint), source)
     _print(describe_status(corpus, reader.fingerprint, found))
 
 
@@ -163,11 +176,12 @@ def report(
     samples: Annotated[int, typer.Option(help="images in the gallery")] = 60,
     version: Version = "",
     seed: Annotated[int, typer.Option(help="which images are chosen")] = 0,
+    source: Source = "",
 ) -> None:
     """Write one static HTML page: images beside their captions, rejects, distributions."""
     from recaption.report import write_report
 
-    path = write_report(corpus, out, samples, version, seed)
+    path = write_report(corpus, out, samples, version, seed, source)
     _told(out).print(f"report: {path}", soft_wrap=True, markup=False)
 
 
@@ -177,7 +191,7 @@ def export(
     to: Annotated[str, typer.Option(help="webdataset, parquet or jsonl")],
     out: Annotated[str, typer.Option(help="folder or URL; of jsonl: the file, or - for stdout")],
     version: Version = "",
-    source: Annotated[str, typer.Option(help="where the images are now, if they moved")] = "",
+    source: Source = "",
 ) -> None:
     """Write a training-ready set: images with all their captions, or a line per caption."""
     from recaption.corpus.export import run_export

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from recaption import storage
+from recaption.corpus.damage import damaged, read_json, whole
+from recaption.corpus.origin import source_of
 from recaption.corpus.reader import CorpusReader
 from recaption.notices import Notice, describe_notices
 from recaption.sources import list_shards
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
 
 LIVE = ".live.json"
 _ALIVE_S = 90.0
+_NUMBER = (int, float)
+_BEAT: dict[str, Any] = {"run_id": str, "host": str, "line": str, "time": _NUMBER}
+_SUMMARY: dict[str, Any] = {
+    **dict.fromkeys(("run_id", "state", "fingerprint"), str),
+    **dict.fromkeys(("parts", "read", "captioned", "rejected"), int),
+    "images_per_second": _NUMBER,
+}
+"""What is read of the files of runs."""
 
 
 @dataclass(slots=True)
@@ -42,8 +52,16 @@ class Status:
         return self.read - self.captioned
 
 
-def corpus_status(reader: CorpusReader, recipe: Any = None) -> Status:
-    """Add up a corpus. With its recipe, the shards that are pending are counted too."""
+def corpus_status(reader: CorpusReader, recipe: Any = None, source: str = "") -> Status:
+    """Add up a corpus. With its recipe, the shards that are pending are counted too.
+
+    They are listed where `source` says, else where the corpus may say so itself, see `origin`.
+    """
+    with whole(reader.corpus):
+        return _add_up(reader, recipe, source)
+
+
+def _add_up(reader: CorpusReader, recipe: Any, source: str) -> Status:
     committed = reader.committed()
     status = Status(parts=committed.count())
     status.shards_done = sum(committed.is_complete(shard) for shard in committed.parts)
@@ -56,10 +74,8 @@ def corpus_status(reader: CorpusReader, recipe: Any = None) -> Status:
     if committed.retries:
         status.rejects = Counter(reader.rejects()["reason"].to_pylist())
     if recipe is not None:
-        try:
-            status.shards = len(list_shards(recipe.source))
-        except ValueError:
-            status.shards = None  # the images are not reachable from here
+        with suppress(ValueError):  # the images are not reachable from here
+            status.shards = len(list_shards(source_of(reader.corpus, recipe.source, source)))
     status.runs, status.live = read_runs(reader.corpus)
     return status
 
@@ -75,7 +91,7 @@ def read_runs(corpus: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
             continue
         if not name.endswith(LIVE):
             ended.append(run)
-        elif time.time() - float(run["time"]) < _ALIVE_S:
+        elif is_alive(storage.join(folder, name), run):
             live.append(run)
     done = {run["run_id"] for run in ended}
     return ended, [run for run in live if run["run_id"] not in done]
@@ -94,18 +110,38 @@ def was_rejected(job: Job, reject_limit: float) -> bool:
 def _read_run(url: str) -> dict[str, Any] | None:
     """Return what a file tells of a run; None if it is gone since it was listed."""
     try:
-        run: dict[str, Any] = json.loads(storage.read_bytes(url))
+        run = read_json(url)
     except storage.StorageError as e:
         if e.trouble is storage.Trouble.MISSING:
             return None
         raise
-    except ValueError as e:
-        raise storage.StorageError(f"{url}: not the summary of a run: {e}; delete it") from e
+    for name, kind in (_BEAT if url.endswith(LIVE) else _SUMMARY).items():
+        if not isinstance(run.get(name), kind):
+            raise damaged(url, f"{name}: got {run.get(name)!r}")
     return run
 
 
+def is_alive(url: str, beat: dict[str, Any]) -> bool:
+    """Say whether a run gave a sign of life lately, by the clock of the store that keeps it.
+
+    Only where the store tells no time: by the time in it, if its clock and ours are the same.
+    """
+    try:
+        age = storage.age_s(url)
+    except storage.StorageError as e:
+        if e.trouble is storage.Trouble.MISSING:
+            return False  # it has ended just now
+        raise
+    return abs(time.time() - float(beat["time"]) if age is None else age) < _ALIVE_S
+
+
 def describe_status(corpus: str, fingerprint: str, status: Status) -> list[str]:
-    """Tell a status in lines."""
+    """Tell a status in lines. Raises StorageError where its runs say what cannot be told."""
+    with whole(corpus):
+        return _lines(corpus, fingerprint, status)
+
+
+def _lines(corpus: str, fingerprint: str, status: Status) -> list[str]:
     shards = f"{status.shards_done:,}" + (f" of {status.shards:,}" if status.shards else "")
     reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(status.rejects.items()))
     lines = [

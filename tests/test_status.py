@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -86,8 +87,9 @@ def test_images_out_of_reach_hide_only_the_number_of_shards(tmp_path: Path, phot
 
 def write_beat(corpus: Path, run_id: str, age_s: float) -> Path:
     file = corpus / "runs" / f"{run_id}.live.json"
-    beat = {"run_id": run_id, "host": "node7", "time": time.time() - age_s, "line": "shards 1/3"}
+    beat = {"run_id": run_id, "host": "node7", "time": time.time(), "line": "shards 1/3"}
     file.write_text(json.dumps(beat))
+    os.utime(file, (time.time() - age_s,) * 2)
     return file
 
 
@@ -126,7 +128,7 @@ def test_a_damaged_summary_is_named(tmp_path: Path, photos: Path) -> None:
     corpus = tmp_path / "corpus"
     caption(corpus, photos, *RECIPE)
     (corpus / "runs" / "x.json").write_bytes(b"{")
-    with pytest.raises(StorageError, match=r"runs/x\.json: not the summary of a run"):
+    with pytest.raises(StorageError, match=r"damaged corpus file .*runs/x\.json"):
         read_runs(str(corpus))
 
 
@@ -150,3 +152,30 @@ def test_a_corpus_just_begun(tmp_path: Path, photos: Path) -> None:
     open_only(tmp_path / "corpus", photos)
     lines = describe_status("c", "v", status_of(tmp_path / "corpus"))
     assert "  shards    0 of 3 done" in lines and "  rejects   none" in lines
+
+
+@pytest.mark.parametrize("skew_s", [-7200.0, 7200.0])
+def test_no_clock_but_the_stores_tells_live_runs_from_dead(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, skew_s: float
+) -> None:
+    """The clock of the machine that runs is off, then that of the one that looks."""
+    corpus = tmp_path / "corpus"
+    caption(corpus, photos, *RECIPE)
+    for run_id, age_s in (("live", 5), ("dead", 600)):
+        beat = write_beat(corpus, run_id, age_s)
+        written = os.stat(beat).st_mtime_ns
+        beat.write_text(json.dumps(json.loads(beat.read_text()) | {"time": time.time() + skew_s}))
+        os.utime(beat, ns=(written, written))
+    assert [run["run_id"] for run in read_runs(str(corpus))[1]] == ["live"]
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + skew_s)
+    assert [run["run_id"] for run in read_runs(str(corpus))[1]] == ["live"]
+    assert "running   live on node7" in recaption("status", corpus).out
+
+
+def test_a_store_that_tells_no_time_leaves_the_clocks(tmp_path: Path) -> None:
+    corpus = f"memory://{tmp_path.name}"
+    for run_id, age_s in (("live", 5), ("dead", 600), ("ahead", -600)):
+        beat = {"run_id": run_id, "host": "h", "line": "", "time": time.time() - age_s}
+        storage.write_bytes(f"{corpus}/runs/{run_id}.live.json", json.dumps(beat).encode())
+    assert [run["run_id"] for run in read_runs(corpus)[1]] == ["live"]

@@ -13,6 +13,7 @@ from recaption.config import Recipe, RecipeError, SourceConfig
 from recaption.corpus.joined import joined
 from recaption.corpus.ledger import Ledger
 from recaption.corpus.manifest import read_recipe
+from recaption.corpus.origin import source_of
 from recaption.corpus.reader import CorpusReader
 from recaption.corpus.regions import RegionLedger
 from recaption.corpus.schema import CAPTIONS
@@ -131,9 +132,7 @@ def open_corpus_entries(recipe: TrainRecipe) -> CorpusEntries:
     reader = CorpusReader(data.corpus, data.version, key="data.version")
     made_by = read_recipe(data.corpus, reader.fingerprint)
     wrong = wrong_styles(recipe, made_by.caption.styles, "the corpus")
-    source = made_by.source
-    if data.images:
-        source = source.model_copy(update={"path": data.images, "root": ""})
+    source = source_of(data.corpus, made_by.source, data.images, "data.images")
     shards = {shard.name: shard for shard in _list(source)}
     committed = reader.committed()
     images: dict[Part, int] = {}

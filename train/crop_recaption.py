@@ -26,6 +26,7 @@ from recaption import runtime, safeguards
 from recaption.captioner import Captioner
 from recaption.config import Recipe, RecipeError
 from recaption.coordinator import start_coordinator
+from recaption.corpus.origin import check_named
 from recaption.corpus.regions import RegionLedger
 from recaption.corpus.writer import Provenance
 from recaption.engines.identity import model_hash
@@ -66,6 +67,8 @@ def crop_job(entries: CorpusEntries, run_id: str) -> CropJob:
     wanted = entries.recipe.recaption
     recipe = trusted_recipe(entries.made_by, wanted)
     check_arguments(recipe.engine)
+    for table in recipe.source.tables.values() if wanted.hints else ():
+        check_named(entries.corpus, table, "recaption.hints=false")
     caption = recipe.caption
     model = model_hash(recipe.engine)
     prompts = load_prompts(caption.styles, caption.templates, caption.language, caption.subject)

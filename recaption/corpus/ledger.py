@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
 from recaption import storage
+from recaption.corpus.damage import read_as
 from recaption.sample import Part
 
 _RECORD = re.compile(
@@ -181,11 +182,7 @@ class Ledger:
 
 def read_record(url: str, kind: type[_Result]) -> _Result:
     """Read a commit record of a kind. Raises StorageError, also where it is damaged."""
-    data = storage.read_bytes(url)
-    try:
-        return kind(**json.loads(data))
-    except (ValueError, TypeError) as e:
-        raise storage.StorageError(f"{url}: not a commit record of this format: {e}") from e
+    return read_as(url, kind)
 
 
 def in_threads(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 
 from recaption import storage
 from recaption.config import Recipe, RecipeError, nearest
+from recaption.corpus.damage import damaged, read_as
 from recaption.recipe_file import parse_recipe, parse_yaml, to_yaml
 from recaption.storage.shown import location_of
 from recaption.storage.spelling import is_same_place
 
 FORMAT = 1
+MOST_IN_PART = 65_536  # samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,9 @@ def read_manifest(corpus: str) -> Manifest:
     url = storage.own(corpus, "corpus.json")
     if not storage.exists(url):
         raise RecipeError(f"{corpus}: not a corpus, it has no corpus.json; check the path")
-    try:
-        data = json.loads(storage.read_bytes(url))
-        manifest = Manifest(**data)
-    except (ValueError, TypeError) as e:
-        raise RecipeError(f"{url}: not a corpus manifest: {e}") from e
+    manifest = read_as(url, Manifest)
+    if not 1 <= manifest.part_samples <= MOST_IN_PART:
+        raise damaged(url, f"part_samples: got {manifest.part_samples}")
     if manifest.format != FORMAT:
         raise RecipeError(
             f"{corpus}: corpus format {manifest.format}, this program reads format {FORMAT}"

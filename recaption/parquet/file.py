@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import io
-import shutil
 import struct
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,7 +24,6 @@ _ITEMS = 200_000  # of a list in the footer: columns, row groups
 _DEPTH = 32  # of types in each other
 _FREE_ROWS = 100_000  # that a file may claim, however small it is
 _READ_BUFFER = 1 << 20  # bytes: a column is read in pieces, not as a whole
-_SPOOLED = 64 << 20  # bytes of a file that only goes forward, kept in memory
 _COPY_LIMIT = 64 << 30  # bytes of one, kept on disk
 _TABLE_ROWS = 1024
 _TABLE_BUDGET = 512 << 20  # bytes
@@ -73,7 +70,7 @@ class PlainFile:
     @contextmanager
     def open(cls, url: str) -> Iterator[PlainFile]:
         """Open a file anywhere. Raises DamagedFile and StorageError."""
-        with storage.open_read(url) as stream, _seekable(stream) as file:
+        with storage.open_read(url) as stream, storage.seekable(stream, url) as file:
             yield cls(file)
 
     def batches(
@@ -208,15 +205,3 @@ def _is_plain(kind: pa.DataType) -> bool:
     if isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind):
         return False
     return all(_is_plain(kind.field(n).type) for n in range(kind.num_fields))
-
-
-@contextmanager
-def _seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
-    """Yield the stream, or a temporary copy of one that only goes forward."""
-    if stream.seekable():
-        yield stream
-        return
-    with tempfile.SpooledTemporaryFile(_SPOOLED) as copy:
-        shutil.copyfileobj(stream, copy, 1 << 20)
-        copy.seek(0)
-        yield cast(BinaryIO, copy)

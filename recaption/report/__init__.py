@@ -14,6 +14,7 @@ from pathlib import Path
 from recaption import storage
 from recaption.output import STDOUT, file_to_write
 from recaption.storage.paths import local_path
+from recaption.text import without_controls
 
 __all__ = ["write_report"]
 
@@ -21,21 +22,31 @@ _NAME = "report.html"
 
 
 def write_report(
-    corpus: str, out: str = "", samples: int = 60, version: str = "", seed: int = 0
+    corpus: str,
+    out: str = "",
+    samples: int = 60,
+    version: str = "",
+    seed: int = 0,
+    source: str = "",
 ) -> str:
     """Write the page about a corpus; return its path or URL.
 
     `out` is a file, a folder or `-` for stdout, by default report.html in the corpus, or here where
     the corpus is remote. `samples` images are shown; `version` is a fingerprint or the start of
-    one, needed where the corpus has several; another `seed` shows others. Raises RecipeError
+    one, needed where the corpus has several; another `seed` shows others. `source` is where the
+    images are, needed where they are neither on this disk nor in the corpus's bucket: a corpus may
+    be a stranger's, and is not taken at its word (`recaption.corpus.origin`). Raises RecipeError
     where there is no such corpus or version, StorageError where it cannot be read or the page not
     be written.
     """
+    from recaption.corpus.damage import whole
     from recaption.report.gather import gather
     from recaption.report.page import render
 
     path = file_to_write(_path(corpus, out), "a report", _is_report)
-    page = render(gather(corpus, max(0, samples), version, seed)).encode("utf-8", "replace")
+    with whole(corpus):
+        text = render(gather(corpus, max(0, samples), version, seed, source))
+    page = without_controls(text).encode("utf-8", "replace")
     if path == STDOUT:
         sys.stdout.buffer.write(page)
     else:

@@ -26,7 +26,9 @@ def histograms(series: Mapping[str, Sequence[float]], decimals: int = 0) -> Mark
 
     The axis ends at the 99.5th percentile: what is beyond it is counted in the last bar.
     """
-    values = {name: np.asarray(v, np.float64) for name, v in series.items() if len(v)}
+    numbers = {name: np.asarray(v, np.float64) for name, v in series.items()}
+    finite = {name: v[np.isfinite(v)] for name, v in numbers.items()}
+    values = {name: v for name, v in finite.items() if len(v)}
     if not values:
         return Markup("")
     edges = bin_edges(np.concatenate(list(values.values())), is_whole=decimals == 0)
@@ -49,6 +51,7 @@ def bars(counts: Mapping[str, int], total: int) -> Markup:
 
 def scatter(sizes: Sequence[tuple[int, int]]) -> Markup:
     """Draw image sizes, width to the right and height upwards, in logarithmic steps of two."""
+    sizes = [size for size in sizes if min(size) > 0]
     if not sizes:
         return Markup("")
     low = math.floor(math.log2(min(min(s) for s in sizes)))

@@ -12,16 +12,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from recaption import storage
-from recaption.config import Recipe
+from recaption.config import Recipe, SourceConfig
 from recaption.corpus.manifest import list_versions, read_manifest, recipe_url
+from recaption.corpus.origin import source_of
 from recaption.corpus.reader import CorpusReader
+from recaption.job import list_source
 from recaption.recipe_file import parse_recipe, parse_yaml
 from recaption.recipe_yaml import write_yaml
 from recaption.report.cards import Card, Reject
 from recaption.report.census import Census, take_census
 from recaption.report.examples import RejectKind, look_into_captions, look_into_rejects
 from recaption.report.measure import MadeBy, Measures
-from recaption.report.pictures import Picture, Wanted, load_pictures
+from recaption.report.pictures import Picture, Wanted, Whereabouts, load_pictures
 from recaption.report.runs import Runs, read_runs
 from recaption.storage.shown import settings_without_secrets, without_secrets
 
@@ -67,8 +69,11 @@ class Findings:
         return self.pictures.get(sample_id, Picture(note="not looked for"))
 
 
-def gather(corpus: str, samples: int, version: str, seed: int) -> Findings:
-    """Look into a version of a corpus. Raises RecipeError where there is no such thing."""
+def gather(corpus: str, samples: int, version: str, seed: int, given: str = "") -> Findings:
+    """Look into a version of a corpus. Raises RecipeError where there is no such thing.
+
+    `given` is where its images are, as the user says; else they are where it may name them itself.
+    """
     manifest = read_manifest(corpus)
     versions = tuple(list_versions(corpus))
     found = Findings(without_secrets(corpus), manifest.dataset, manifest.created, versions=versions)
@@ -88,8 +93,17 @@ def gather(corpus: str, samples: int, version: str, seed: int) -> Findings:
         found.measures.made_by.add(asked)
     source = recipe.source if recipe else None
     wanted = {w.sample_id: w for w in _wanted(found)}
-    found.pictures = load_pictures(wanted.values(), source, manifest.root)
+    found.pictures = load_pictures(wanted.values(), source, _whereabouts(reader, source, given))
     return found
+
+
+def _whereabouts(reader: CorpusReader, source: SourceConfig | None, given: str) -> Whereabouts:
+    """Say where shards are looked for. Raises RecipeError or StorageError for what was given."""
+    root = reader.manifest.root
+    if not given or source is None:
+        return Whereabouts(reader.corpus, root)
+    shards = list_source(source_of(reader.corpus, source, given))[1]
+    return Whereabouts(reader.corpus, root, {shard.name: shard.url for shard in shards})
 
 
 def _look_into(reader: CorpusReader, found: Findings, samples: int, seed: int) -> None:

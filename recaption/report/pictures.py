@@ -10,7 +10,7 @@ import base64
 import hashlib
 import io
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,11 +20,14 @@ from PIL import Image
 
 from recaption import storage
 from recaption.config import SourceConfig
+from recaption.corpus.origin import may_name, not_asked
 from recaption.decode import DecodeError, ImageSpec, decode_rgb
 from recaption.sample import Sample, Shard
 from recaption.sources import read_parts
 from recaption.sources.ids import SHARD_SUFFIXES, shard_suffix
 from recaption.sources.places import path_of
+from recaption.storage.shown import text_without_secrets
+from recaption.text import printable
 
 LONG_SIDE = 320
 """Pixels of a picture's longer side; smaller images stay as they are."""
@@ -59,13 +62,38 @@ class Picture:
     size: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a corpus's shards are looked for: where the user says they are (`given`, by name).
+
+    Else where they were captioned, then below `root`, as far as the corpus may name those.
+    """
+
+    corpus: str
+    root: str
+    given: Mapping[str, str] | None = None
+
+    def places_of(self, one: Wanted) -> list[str]:
+        """Return the urls of a sample's shard. Raises ValueError where there is none to ask."""
+        if self.given is not None:
+            if one.shard not in self.given:
+                raise ValueError("the shard is not at the --source that was given")
+            return [self.given[one.shard]]
+        named = [one.shard_url] if one.shard_url else []
+        with suppress(ValueError):  # a name that leads out of the root is looked for nowhere
+            named.append(storage.join(self.root, unquote(one.shard)))
+        allowed = [url for url in dict.fromkeys(named) if may_name(self.corpus, url)]
+        if not allowed:
+            raise ValueError(not_asked(named[0]) if named else "the corpus does not say where")
+        return allowed
+
+
 def load_pictures(
-    wanted: Iterable[Wanted], source: SourceConfig | None, root: str
+    wanted: Iterable[Wanted], source: SourceConfig | None, where: Whereabouts
 ) -> dict[str, Picture]:
     """Return the pictures of samples by sample id, one for each.
 
-    A shard is looked for where it was captioned, then below `root`. `source` tells how to read
-    it; None: it is not known.
+    `source` tells how to read a shard; None: it is not known.
     """
     by_shard: dict[str, dict[int, Wanted]] = {}
     for one in wanted:
@@ -76,38 +104,38 @@ def load_pictures(
     one_by_one = source.model_copy(update={"part_samples": 1})
 
     def load(of_shard: dict[int, Wanted]) -> dict[str, Picture]:
-        return _load_shard(of_shard, one_by_one, root)
+        return _load_shard(of_shard, one_by_one, where)
 
     with ThreadPoolExecutor(_THREADS) as pool:
         found = list(pool.map(load, by_shard.values()))
     return {sample_id: picture for one in found for sample_id, picture in one.items()}
 
 
-def _load_shard(wanted: dict[int, Wanted], source: SourceConfig, root: str) -> dict[str, Picture]:
+def _load_shard(
+    wanted: dict[int, Wanted], source: SourceConfig, where: Whereabouts
+) -> dict[str, Picture]:
     pictures: dict[str, Picture] = {}
     first_fault = ""
-    for url in _places(next(iter(wanted.values())), root):
+    try:
+        places = where.places_of(next(iter(wanted.values())))
+    except ValueError as e:
+        return {w.sample_id: Picture(note=str(e)) for w in wanted.values()}
+    is_given = where.given is not None
+    for url in places:
         left = {i: w for i, w in wanted.items() if w.sample_id not in pictures}
         shard = Shard(left[min(left)].shard, url, _kind(url, source))
         try:
             for sample in _read(shard, source, left):
                 one = left[sample.ordinal]
-                pictures[one.sample_id] = _picture(one, sample)
+                pictures[one.sample_id] = _picture(one, sample, is_given)
         except Exception as error:  # whatever it is, the captions are shown
-            first_fault = first_fault or str(error) or type(error).__name__
+            told = text_without_secrets(printable(str(error)))
+            first_fault = first_fault or told or type(error).__name__
         if len(pictures) == len(wanted):
             return pictures
     note = first_fault or "the shard is shorter than it was"
     lost = {w.sample_id: Picture(note=note) for w in wanted.values()}
     return lost | pictures
-
-
-def _places(one: Wanted, root: str) -> list[str]:
-    """Where a shard may be: as captioned; below the corpus's root, which is edited after a move."""
-    urls = [one.shard_url] if one.shard_url else []
-    with suppress(ValueError):  # a name that leads out of the root is looked for nowhere
-        urls.append(storage.join(root, unquote(one.shard)))
-    return list(dict.fromkeys(urls)) or [one.shard]
 
 
 def _kind(url: str, source: SourceConfig) -> str:
@@ -128,7 +156,12 @@ def _read(shard: Shard, source: SourceConfig, wanted: dict[int, Wanted]) -> Iter
             return
 
 
-def _picture(wanted: Wanted, sample: Sample) -> Picture:
+def _picture(wanted: Wanted, sample: Sample, is_given: bool) -> Picture:
+    """Make the picture of an image that is the one which was captioned, as its hash says.
+
+    One without a hash is shown only from where the user says the images are: a stranger's corpus
+    could name any picture on this disk.
+    """
     if sample.sample_id != wanted.sample_id:
         return Picture(note=f"the shard has changed: {sample.sample_id} is in its place now")
     if sample.image is None:
@@ -136,6 +169,9 @@ def _picture(wanted: Wanted, sample: Sample) -> Picture:
         return Picture(note=message)
     if wanted.sha256 and hashlib.sha256(sample.image).hexdigest() != wanted.sha256:
         return Picture(note="the image is not the one that was captioned", size=len(sample.image))
+    if not wanted.sha256 and not is_given:
+        note = "the corpus has no hash of this image; it is shown with --source, where it is yours"
+        return Picture(note=note, size=len(sample.image))
     return make_picture(sample.image)
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import dataclass
 from typing import Any
 
 from recaption import storage
+from recaption.corpus.damage import read_json
 from recaption.notices import Notice, describe_notices
-from recaption.status import LIVE
+from recaption.status import LIVE, is_alive
 
 SHOWN = 25
 """Runs that the page lists, the newest."""
-
-_ALIVE_S = 90.0  # since a run's last sign of life, as `recaption status` has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ def read_runs(corpus: str, fingerprint: str) -> Runs:
         if len(runs) == SHOWN or at == 8 * SHOWN:
             return Runs(tuple(runs), tuple(unreadable), is_cut=True, under_way=under_way)
         try:
-            data = json.loads(storage.read_bytes(storage.join(folder, name)))
+            data = read_json(storage.join(folder, name))
             if data["fingerprint"] == fingerprint:
                 runs.append(_run(data))
         except (ValueError, TypeError, KeyError):
@@ -82,9 +79,8 @@ def read_runs(corpus: str, fingerprint: str) -> Runs:
 def _under_way(url: str) -> str:
     """Return the line of a run that gave a sign of life lately, or ""."""
     try:
-        beat = json.loads(storage.read_bytes(url))
-        is_alive = time.time() - float(beat["time"]) < _ALIVE_S
-        return f"on {beat['host']}: {beat['line']}" if is_alive else ""
+        beat = read_json(url)
+        return f"on {beat['host']}: {beat['line']}" if is_alive(url, beat) else ""
     except (ValueError, TypeError, KeyError):
         return ""  # it has ended just now
 

@@ -52,6 +52,7 @@ __all__ = [
     "RetryPolicy",
     "StorageError",
     "Trouble",
+    "age_s",
     "delete",
     "exists",
     "explain",
@@ -134,6 +135,16 @@ def exists(url: str, *, retry: RetryPolicy = RETRIES) -> bool:
     """Say whether there is such a file or folder."""
     with explained(url, "look for"):
         return store_of(url, retry).exists(url)
+
+
+def age_s(url: str, *, retry: RetryPolicy = RETRIES) -> float | None:
+    """Return the seconds since a file was last written, by its store's own clock; None: not told.
+
+    No clock of a machine that reads or writes it comes in: those may be hours apart. On a local
+    disk that can be written, an empty file is made beside it for a moment.
+    """
+    with explained(url, "look at"):
+        return store_of(url, retry).age_s(url)
 
 
 def open_read(url: str, *, retry: RetryPolicy = RETRIES) -> BinaryIO:

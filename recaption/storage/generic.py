@@ -62,6 +62,10 @@ class GenericStore:
             raise IsADirectoryError(f"{url} is a folder")
         return _file_info(url, entry)
 
+    def age_s(self, url: str) -> float | None:
+        """Return None: drivers do not tell their store's time."""
+        return None
+
     def exists(self, url: str) -> bool:
         """Say whether there is such a file or folder."""
         fs, path = self._driver(url)

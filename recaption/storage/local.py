@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -71,6 +72,16 @@ class LocalStore:
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         return _file_info(url, os.stat(path))
+
+    def age_s(self, url: str) -> float | None:
+        """Return the age of a file by the clock of its file system, which may be a server's."""
+        path = local_path(url)
+        written = os.stat(path).st_mtime
+        try:
+            with _temporary_beside(path, b"") as temporary:
+                return os.stat(temporary).st_mtime - written
+        except OSError:  # it cannot be written: then by our clock
+            return time.time() - written
 
     def exists(self, url: str) -> bool:
         """Say whether there is such a file or folder."""

@@ -12,6 +12,8 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO
 
 from botocore.exceptions import ClientError, ParamValidationError
@@ -81,6 +83,18 @@ class S3Store:
             self._ask("list_objects_v2", url, Bucket=bucket, MaxKeys=1)  # is the bucket missing?
             raise FileNotFoundError(f"no such object: {url}")
         return FileInfo(url, head["ContentLength"], version_of(head))
+
+    def age_s(self, url: str) -> float | None:
+        """Return the age of an object by the clock of the server that tells of it."""
+        head = self._head(url)
+        if head is None:
+            raise FileNotFoundError("no such object")
+        now = head.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+        try:
+            age: timedelta = parsedate_to_datetime(now) - head["LastModified"]
+        except (KeyError, TypeError, ValueError):
+            return None
+        return age.total_seconds()
 
     def exists(self, url: str) -> bool:
         """Say whether there is such an object, or one below it."""

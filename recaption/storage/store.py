@@ -29,6 +29,10 @@ class Store(Protocol):
         """Return what is known of one file."""
         ...
 
+    def age_s(self, url: str) -> float | None:
+        """Return the seconds since a file was written, by the store's clock; None: not told."""
+        ...
+
     def exists(self, url: str) -> bool:
         """Say whether there is such a file or folder."""
         ...

@@ -15,6 +15,7 @@ from recaption.config import RecipeError, nearest
 from recaption.corpus.export.jsonl import export_jsonl
 from recaption.corpus.export.with_images import export_parquet, export_webdataset
 from recaption.corpus.manifest import read_recipe
+from recaption.corpus.origin import source_of
 from recaption.corpus.reader import CorpusReader
 from recaption.output import STDOUT, file_to_write, spell
 from recaption.storage.paths import TEMPORARY_SUFFIX
@@ -40,10 +41,9 @@ def run_export(
         return _write_jsonl(reader, out, tick), "captions"
     if out == STDOUT:
         raise RecipeError(f"--out -: {to} is a folder of files; jsonl goes to stdout")
-    source = read_recipe(reader.corpus, reader.fingerprint).source
-    if source_path:
-        place = spell(source_path, "--source")
-        source = source.model_copy(update={"path": place, "root": ""})
+    place = spell(source_path, "--source") if source_path else ""
+    made_by = read_recipe(reader.corpus, reader.fingerprint)
+    source = source_of(reader.corpus, made_by.source, place)
     write = export_webdataset if to == "webdataset" else export_parquet
     return write(reader, source, spell(out, "--out"), tick), "images"
 
