@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -16,6 +15,7 @@ from recaption.sources.ids import shard_suffix
 from recaption.storage.addresses import are_public, look_up
 from recaption.storage.paths import PUBLIC_ONLY, local_path, scheme_of
 from recaption.storage.shown import location_of, without_secrets
+from recaption.storage.spelling import one_spelling
 from recaption.text import decode_text
 
 _WILDCARD = re.compile(r"[*?[]")
@@ -41,7 +41,7 @@ def find_places(source: SourceConfig) -> list[Place]:
     paths = [source.path] if isinstance(source.path, str) else source.path
     places: list[Place] = []
     count = 0
-    for place in (place for path in paths for place in _resolve(path.strip())):
+    for place in (place for path in paths for place in _resolve(path)):
         places.append(place)
         count += len(place.urls)
         if count > MOST_PATHS:
@@ -105,10 +105,8 @@ def below(url: str, root: str) -> str:
 
 
 def absolute(path: str) -> str:
-    """Return a local path as an absolute one, which holds in every worker; urls as they are."""
-    if storage.is_remote(path):
-        return path if is_web(path) else path.rstrip("/")
-    return os.path.abspath(local_path(path))  # noqa: PTH100 (keeps links, unlike resolve)
+    """Return a path in its one spelling, which holds in every worker; urls of the web stay."""
+    return path if is_web(path) else one_spelling(path)
 
 
 def nearest_there(url: str) -> str:
@@ -125,7 +123,7 @@ def nearest_there(url: str) -> str:
 
 
 def _resolve(path: str) -> list[Place]:
-    if not path:
+    if not path.strip():
         raise ValueError("source.path: expected a path, got an empty one")
     if _is_list(path):
         return [place for line in _read_list(absolute(path)) for place in _resolve_line(path, line)]
@@ -140,7 +138,7 @@ def _is_list(path: str) -> bool:
 def _read_list(url: str) -> list[str]:
     """Return the paths in a list, one per line; relative ones are relative to the list."""
     text = decode_text(storage.read_bytes(url, most=_LONGEST_LIST, stays=True))
-    lines = [re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines()]
+    lines = [re.sub(r"^\s*#.*|\s#\s.*", "", line).strip() for line in text.splitlines()]
     folder = path_of(url).rpartition("/")[0]
     found = [line if _is_absolute(line) else f"{folder}/{line}" for line in lines if line]
     if not found:
@@ -179,7 +177,7 @@ def _host(url: str) -> list[str]:
 
 
 def _is_absolute(path: str) -> bool:
-    return storage.is_remote(path) or path.startswith(("/", "~", "file:"))
+    return storage.is_remote(path) or path.startswith(("/", "~", "$", "file:/"))
 
 
 def _place(path: str) -> Place:

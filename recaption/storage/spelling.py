@@ -12,12 +12,14 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from urllib.parse import unquote
 
 from recaption.storage.paths import is_chained, is_remote, local_path, scheme_of
 from recaption.text import printable
 
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 _CHOICE = re.compile(r"\{(?:[/~]|[A-Za-z][A-Za-z0-9+.-]*:)")
+_FILE_URL = re.compile(r"(?:file|local):/", re.IGNORECASE)
 _OBJECT_STORES = {"s3": "s3", "s3a": "s3", "s3n": "s3", "gs": "gs", "gcs": "gs", "az": "az"}
 _OF_A_JOB = "/runtime_resources/working_dir_files/"
 """Where Ray unpacks what `ray job submit --working-dir` takes along."""
@@ -39,6 +41,8 @@ def one_spelling(place: str, variables: bool = True) -> str:
     if is_remote(place):
         return _remote(place)
     path = local_path(place)
+    if _FILE_URL.match(place) and not os.path.lexists(path):
+        path = unquote(path)  # as a browser shows it
     if path.startswith("~") and place == path and not os.path.lexists(path):
         name = printable(place)
         raise ValueError(f"{name}: no such user; write ./{name} for a file of that name")

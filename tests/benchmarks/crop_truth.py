@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from recaption.recipe_file import apply_overrides
+from recaption.recipe_file import apply_overrides, in_layers
 from recaption.shapeworld.content import hue_in
 from recaption.shapeworld.drawing.geometry import Presence
 from recaption.shapeworld.reading.parser import parse
@@ -40,14 +40,16 @@ def make(corpus: str, shards: str, overrides: list[str]) -> TrainRecipe:
         "data": {"corpus": corpus, "images": shards, "styles": ["short"], "lanes": 1},
         "recaption": {"when_missing": "wait", "wait_s": 3600},
     }
-    return TrainRecipe.model_validate(apply_overrides(base, [*CROPS, *overrides]))
+    return TrainRecipe.model_validate(
+        apply_overrides(base, in_layers(CROPS, overrides), TrainRecipe)
+    )
 
 
 def caption_crops(data: TrainData, recipe: TrainRecipe) -> None:
     """Let the live captioners write what an epoch of each crop needs."""
     from recaption.runtime import Share, session
 
-    live = apply_overrides(recipe.model_dump(mode="json"), ["recaption.is_live=true"])
+    live = apply_overrides(recipe.model_dump(mode="json"), ["recaption.is_live=true"], TrainRecipe)
     data = open_data(TrainRecipe.model_validate(live))
     with session(), data.serving(Share(cpus=0)):
         assert isinstance(data.entries, CorpusEntries)
@@ -81,7 +83,9 @@ def measure(recipe: TrainRecipe, truths: dict[str, Truth]) -> None:
     rows: dict[str, list[Row]] = {"plain": [], "recaptioned": []}
     outcomes: dict[str, Counter[str]] = {name: Counter() for name in rows}
     lying = TrainRecipe.model_validate(
-        apply_overrides(recipe.model_dump(mode="json"), ["recaption.when_missing=full"])
+        apply_overrides(
+            recipe.model_dump(mode="json"), ["recaption.when_missing=full"], TrainRecipe
+        )
     )
     for entry, epoch in entries_of(open_data(recipe), recipe.crops.per_image):
         for name, one, of in (

@@ -16,7 +16,7 @@ import itertools
 import time
 from typing import Any
 
-from recaption.recipe_file import apply_overrides
+from recaption.recipe_file import apply_overrides, in_layers
 from recaption.runtime import Share, session
 from train.config import TrainRecipe
 from train.data import TrainData, open_data
@@ -39,7 +39,9 @@ def recipe_of(corpus: str, shards: str, *overrides: str) -> TrainRecipe:
         "crops": {"per_image": 4, "least_area": 0.4},
         "recaption": {"styles": ["short"], "ahead": 10**6},
     }
-    return TrainRecipe.model_validate(apply_overrides(base, ["data.window=64", *overrides]))
+    return TrainRecipe.model_validate(
+        apply_overrides(base, in_layers(["data.window=64"], overrides), TrainRecipe)
+    )
 
 
 def read(data: TrainData, seconds: float) -> tuple[float, float]:
