@@ -38,9 +38,14 @@ from recaption.summary import RunFailedError, Summary, Tally, write_summary
 
 log = logging.getLogger(__name__)
 
-# Reserved per reader. It also keeps Ray Data from fusing the reader into the engine's actor, which
-# it does where two stages ask for the same resources: then one engine would read all the shards.
-_READ_MEMORY = 256 * 2**20  # bytes
+# Bytes reserved per reader. It also keeps Ray Data from fusing the reader into the engine's actor,
+# which it does where two stages ask for the same resources: then one engine would read all shards.
+# A reader's own process takes 210 MB (measured: what it imports), the encoded images it holds 64 MB
+# (`ahead.MOST_BYTES`, or one image of 256), an image decoded in it 160 MB (`cost.HERE`), its helper
+# 512 MB while it decodes one (`apart.MEDIUM`). Larger images are decoded one at a time on a machine
+# and take 1.3 GB (PNG, TIFF, WebP), at most 4 GB (`apart.MOST`), beside what is reserved.
+_READ_MEMORY = 2**30
+_READ_SHARE = 0.4  # of the largest node's memory at most: a small machine reads all the same
 _READ_STARTS = 4  # deaths of a shard's reader after which it is left to another pass
 
 
@@ -185,7 +190,7 @@ def caption(
         ).map_batches(
             _reader(job.preparer, ray.put(tasks), coordinator),
             num_cpus=job.recipe.run.read_cpus,
-            memory=_READ_MEMORY,
+            memory=_read_memory(),
             **whole_parts,
         )
         if job.recipe.attributes.model:
@@ -201,6 +206,12 @@ def caption(
         for block in blocks:
             for i in range(block.num_rows):
                 yield Receipt.from_row(block.slice(i, 1))
+
+
+def _read_memory() -> int:
+    """Return what a reader reserves: what it may take, or less where no node has that much."""
+    nodes = [node["Resources"].get("memory", 0) for node in ray.nodes() if node["Alive"]]
+    return min(_READ_MEMORY, int(_READ_SHARE * max(nodes, default=0)) or _READ_MEMORY)
 
 
 def _with_attributes(parts: Any, job: Job, whole_parts: dict[str, Any]) -> Any:

@@ -2,9 +2,10 @@
 
 What kind of file it is is told by its content, never by its name. Only the formats in
 `container.FORMATS` are opened; a file that is cut short, broken or too large is a `DecodeError`,
-never a half-grey picture. ICC profiles and PNG gamma are ignored: the models were trained on
-pixels read so, pass-through and re-encoded images then agree, and a stranger's profile is one
-parser less to trust. Alpha goes over white, an animation is its first frame.
+never a half-grey picture. What may take long or much memory is decoded in a process apart. ICC
+profiles and PNG gamma are ignored: the models were trained on pixels read so, pass-through and
+re-encoded images then agree, and a stranger's profile is one parser less to trust. Alpha goes over
+white, an animation is its first frame.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from recaption.decode import container, jpeg, pillow
+from recaption.decode import apart
+from recaption.decode.cost import HERE, TooCostlyError
 from recaption.decode.pixels import Picture, Pixels, encode
+from recaption.decode.read import read
 from recaption.decode.spec import DecodeError, ImageSpec, guarded
-from recaption.sample import Reason
 
 __all__ = ["DecodeError", "ImageSpec", "PreparedImage", "decode_rgb", "prepare", "to_rgb"]
 
@@ -70,13 +72,10 @@ def to_rgb(data: bytes) -> Image.Image:
 
 
 def _read(data: bytes, spec: ImageSpec) -> Picture:
-    if not data:
-        raise DecodeError(Reason.EMPTY_FILE, "file is empty, expected an image")
-    kind = container.identify(data)
-    if kind == "JPEG":
-        return jpeg.read(data, spec)
-    container.check_whole(data, kind, spec)
-    return pillow.read(data, kind, spec)
+    try:
+        return read(data, spec, HERE)
+    except TooCostlyError as error:
+        return apart.read(data, spec, error.cost)
 
 
 def _is_fit(data: bytes, picture: Picture) -> bool:

@@ -8,12 +8,14 @@ from io import BytesIO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import AvifImagePlugin, Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, ImageCms, UnidentifiedImageError
 
-from recaption.decode.container import truncated
+from recaption.decode import tiff
+from recaption.decode.cost import Budget, of_pixels
 from recaption.decode.pixels import Picture, Pixels, as_pixels, finish
 from recaption.decode.spec import DecodeError, ImageSpec
 from recaption.sample import Reason
+from recaption.text import printable
 
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # one image per task and core
 # Broken EXIF and large images are dealt with here; a line per file would drown the log.
@@ -21,24 +23,27 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 _ORIENTATION = 0x0112
-_TILE_SIZE = (322, 323)
-_DATA = ((273, 279), (324, 325))  # offsets and byte counts of strips and of tiles
+_BAND_PIXELS = 2**22  # are turned to RGB at a time: the whole of it would be held four times
 _PASSED_ON = frozenset({"PNG", "WEBP"})
 
 
-def read(data: bytes, kind: str, spec: ImageSpec) -> Picture:
-    """Read an image that is not a JPEG. Raises DecodeError."""
+def read(
+    data: bytes, kind: str, spec: ImageSpec, budget: Budget, *, may_pass: bool = True
+) -> Picture:
+    """Read an image that is not a JPEG. Raises DecodeError, TooCostlyError.
+
+    Where its bytes were mended for Pillow they may not pass as they are.
+    """
     with open_image(data, kind) as image:
         spec.check_size(*image.size)
-        if kind == "TIFF":
-            _check_tiff(image, data, spec)
+        budget.check(of_pixels(kind, image.width * image.height))  # a GIF's frame may enlarge it
         pixels = load(image, kind)
         return finish(
             pixels,
             size=image.size,
             orientation=_read_orientation(image),
             kind=kind,
-            is_plain=kind in _PASSED_ON and _is_plain(image, data),
+            is_plain=may_pass and kind in _PASSED_ON and _is_plain(image, data),
             spec=spec,
         )
 
@@ -50,7 +55,8 @@ def open_image(data: bytes, kind: str) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise DecodeError(Reason.TOO_MANY_PIXELS, _one_line(kind, error)) from error
     except UnidentifiedImageError as error:  # its message holds an address in memory
-        raise DecodeError(Reason.CORRUPT, f"{kind} has a broken header") from error
+        why = f"TIFF of {tiff.describe(data)} is not read" if kind == "TIFF" else ""
+        raise DecodeError(Reason.CORRUPT, why or f"{kind} has a broken header") from error
     except Exception as error:
         raise DecodeError(_reason(error), _one_line(kind, error)) from error
 
@@ -66,6 +72,18 @@ def load(image: Image.Image, kind: str) -> Pixels:
 
 def to_rgb8(image: Image.Image) -> Pixels:
     """Return the pixels of an image of any mode as 8-bit RGB, over white where it has alpha."""
+    width, height = image.size
+    if width * height <= _BAND_PIXELS or image.mode in ("I", "F"):  # these are scaled as a whole
+        return _to_rgb8(image)
+    rows = max(1, _BAND_PIXELS // width)
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        band = image.crop((0, top, width, min(top + rows, height)))
+        pixels[top : top + rows] = _to_rgb8(band)
+    return pixels
+
+
+def _to_rgb8(image: Image.Image) -> Pixels:
     if image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.uint16)  # to native byte order
         return _grey(as_pixels(cv2.convertScaleAbs(values, alpha=1 / 257)))
@@ -116,30 +134,18 @@ def _lab_to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _read_orientation(image: Image.Image) -> int:
-    """Return the orientation, 1 where it is broken; Pillow has turned a TIFF on loading it."""
+    """Return the orientation, 1 where it is broken.
+
+    A TIFF was turned on loading it, as was JPEG XL but for what was a JPEG: its EXIF is history.
+    """
+    if image.format == "JXL" and not getattr(image, "jpeg", False):
+        return 1
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # broken EXIF raises anything, and is no reason to lose the image
         return 1
     is_valid = isinstance(orientation, int) and 1 <= orientation <= 8
     return orientation if is_valid else 1
-
-
-def _check_tiff(image: Image.Image, data: bytes, spec: ImageSpec) -> None:
-    """Raise DecodeError for huge tiles, which libtiff decodes whole, and for data past the end."""
-    assert isinstance(image, TiffImagePlugin.TiffImageFile)
-    tags = image.tag_v2
-    try:
-        tile = [int(tags.get(tag, 0)) for tag in _TILE_SIZE]
-        extents = [zip(tags.get(at, ()), tags.get(size, ()), strict=False) for at, size in _DATA]
-        end = max((at + size for extent in extents for at, size in extent), default=0)
-    except (TypeError, ValueError, ArithmeticError) as error:  # tags of a type they cannot be
-        raise DecodeError(Reason.CORRUPT, _one_line("TIFF", error)) from error
-    if tile[0] * tile[1] > spec.max_pixels:
-        message = f"TIFF tiles are {tile[0]:,} x {tile[1]:,} pixels, limit {spec.max_pixels:,}"
-        raise DecodeError(Reason.TOO_MANY_PIXELS, message)
-    if end > len(data):
-        raise truncated("TIFF", data, f"expected {end:,}")
 
 
 def _is_plain(image: Image.Image, data: bytes) -> bool:
@@ -158,5 +164,4 @@ def _reason(error: Exception) -> Reason:
 
 
 def _one_line(kind: str, error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{kind} does not decode: {text or type(error).__name__}"[:300]
+    return f"{kind} does not decode: {printable(str(error)) or type(error).__name__}"[:300]

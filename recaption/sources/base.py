@@ -20,8 +20,8 @@ FIELD_LIMIT = 1 << 20
 """Bytes above which a text beside an image is left out."""
 
 _IMAGES = (
-    "jpg jpeg jpe jfif jif png apng webp gif bmp dib tif tiff avif avifs heic heif mpo"
-    " jp2 j2k jpx jpf ppm pgm pbm pnm tga ico"
+    "jpg jpeg jpe jfif jif png apng webp gif bmp dib tif tiff avif avifs heic heics"
+    " heif heifs hif mpo jxl jp2 j2k j2c jpc jpx jpf ppm pgm pbm pnm tga ico"
 )
 _TEXTS = "txt text caption captions cls json"
 IMAGE_EXTENSIONS = frozenset(_IMAGES.split())
@@ -30,7 +30,6 @@ _RAW = (
     " orf pef raf raw rw2 sr2 srf x3f"
 )
 _FOREIGN = {
-    "jxl": "JPEG XL",
     "jxr wdp hdp": "JPEG XR",
     "jls": "JPEG-LS",
     "psd psb": "Photoshop",
@@ -51,7 +50,6 @@ _FOREIGN = {
     "qoi": "QOI",
     "bpg": "BPG",
     "cur icns": "icon",
-    "heics heifs hif": "HEIF",
     "xbm xpm": "X bitmap",
     "jxs": "JPEG XS",
     _RAW: "camera raw",
