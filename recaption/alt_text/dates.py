@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from recaption.alt_text.words import folded
+
 _MONTHS = {
     name: number
     for number, names in enumerate(
@@ -62,8 +64,8 @@ class FoundDate:
 def _named(match: re.Match[str]) -> tuple[Date, ...]:
     groups = match.groupdict()
     name, year, day = groups["month"], int(groups["year"] or 0), int(groups.get("day") or 0)
-    is_doubtful = name.casefold() in _DOUBTFUL and name.islower() and not year
-    return () if is_doubtful else _valid(Date(year, _MONTHS[name.casefold()], day))
+    is_doubtful = folded(name) in _DOUBTFUL and name.islower() and not year
+    return () if is_doubtful else _valid(Date(year, _MONTHS[folded(name)], day))
 
 
 def _numeric(match: re.Match[str]) -> tuple[Date, ...]:

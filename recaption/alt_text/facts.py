@@ -6,8 +6,9 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
-from recaption.alt_text.dates import dates_in
+from recaption.alt_text.dates import Date, dates_in
 from recaption.alt_text.names import names_in
 from recaption.alt_text.numbers import in_digits, numbers_in
 from recaption.alt_text.words import FUNCTION_WORDS, is_common
@@ -125,15 +126,22 @@ def keeps(caption: str, fact: Fact) -> bool:
 
 
 def _keeps_date(caption: str, text: str) -> bool:
-    said = [date for found in dates_in(caption) for date in found.options]
-    wanted = [date for found in dates_in(text) for date in found.options]
-    return any(one.tells(date) for date in wanted for one in said)
+    return any(one.tells(date) for date in _told_dates(text) for one in _told_dates(caption))
+
+
+@lru_cache(maxsize=64)
+def _told_dates(text: str) -> frozenset[Date]:
+    return frozenset(date for found in dates_in(text) for date in found.options)
 
 
 def _keeps_number(caption: str, text: str) -> bool:
-    said = {(one.value, one.what) for one in numbers_in(in_digits(caption))}
-    wanted = {(one.value, one.what) for one in numbers_in(in_digits(text))}
-    return bool(wanted) and wanted <= said
+    wanted = _told_numbers(text)
+    return bool(wanted) and wanted <= _told_numbers(caption)
+
+
+@lru_cache(maxsize=64)
+def _told_numbers(text: str) -> frozenset[tuple[str, str]]:
+    return frozenset((one.value, one.what) for one in numbers_in(in_digits(text)))
 
 
 _ODD_LETTERS = str.maketrans(
@@ -172,6 +180,7 @@ def _says(caption: str, text: str) -> bool:
     return bool(weighty) and weighty <= set(told.split())
 
 
+@lru_cache(maxsize=64)
 def _folded(text: str) -> str:
     """Return a text without case, accents and marks."""
     plain = unicodedata.normalize("NFKD", text.casefold().translate(_ODD_LETTERS))

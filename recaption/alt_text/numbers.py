@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from recaption.alt_text.words import folded
+
 _UNITS = {
     name: names.split()[0]
     for names in (
@@ -107,17 +109,17 @@ def numbers_in(text: str) -> Iterator[FoundNumber]:
         return
     for match in _QUANTITY.finditer(text):
         if match["unit"]:
-            value, what = match["value"], _UNITS[match["unit"].casefold()]
+            value, what = match["value"], _UNITS[folded(match["unit"])]
         elif match["ordinal"]:
             value, what = match["ordinal"], "th"
         else:
-            value, what = match["count"], _LABELS[match["label"].casefold()]
+            value, what = match["count"], _LABELS[folded(match["label"])]
         yield FoundNumber(match.start(), match.end(), _plain(value), what)
 
 
 def in_digits(text: str) -> str:
     """Write number words as digits: `twelve` is 12, `third` 3rd."""
-    return _NUMBER_WORD.sub(lambda found: _digits(found[0].casefold()), text)
+    return _NUMBER_WORD.sub(lambda found: _digits(folded(found[0])), text)
 
 
 def _digits(word: str) -> str:

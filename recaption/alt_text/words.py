@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+
+def folded(word: str) -> str:
+    """Return a word without case, as `re.IGNORECASE` takes it: there `ı` and `İ` are an i too."""
+    return word.casefold().replace("ı", "i").replace("i\u0307", "i")
+
+
 FUNCTION_WORDS = frozenset(
     "a about above across after against all along also although am among an and any are around"
     " as at away back be because been before behind being below between both but by can could"

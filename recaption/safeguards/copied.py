@@ -59,18 +59,58 @@ def alt_text(caption: Caption, asked: Asked) -> Verdict:
 
 
 def longest_run(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the longest run of words that two texts have in common."""
-    places: dict[str, list[int]] = {}
-    for j, word in enumerate(b):
-        places.setdefault(word, []).append(j)
-    end = best = 0
-    lengths: dict[int, int] = {}
+    """Return the longest run of words that two texts have in common, the first of several.
+
+    A suffix automaton of `b` (Blumer et al. 1985) reads `a` once: the time is that of both texts'
+    lengths, and not of their product, whatever they repeat.
+    """
+    runs = _Runs(b)
+    end = best = state = size = 0
     for i, word in enumerate(a):
-        lengths = {j: lengths.get(j - 1, 0) + 1 for j in places.get(word, ())}
-        longest = max(lengths.values(), default=0)
-        if longest > best:
-            end, best = i + 1, longest
+        while state and word not in runs.steps[state]:
+            state = runs.shorter[state]
+            size = runs.longest[state]
+        if word in runs.steps[state]:
+            state, size = runs.steps[state][word], size + 1
+        if size > best:
+            end, best = i + 1, size
     return a[end - best : end]
+
+
+class _Runs:
+    """All runs of words of a text, as an automaton: `steps` from each state, state 0 at first."""
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        self.steps: list[dict[str, int]] = [{}]
+        self.shorter = [-1]  # the state of the longest of a state's runs' ends that is elsewhere
+        self.longest = [0]
+        last = 0
+        for word in words:
+            last = self._add(word, last)
+
+    def _state(self, steps: dict[str, int], shorter: int, longest: int) -> int:
+        self.steps.append(steps)
+        self.shorter.append(shorter)
+        self.longest.append(longest)
+        return len(self.steps) - 1
+
+    def _add(self, word: str, last: int) -> int:
+        new, at = self._state({}, 0, self.longest[last] + 1), last
+        while at >= 0 and word not in self.steps[at]:
+            self.steps[at][word] = new
+            at = self.shorter[at]
+        if at < 0:
+            return new
+        there = self.steps[at][word]
+        if self.longest[there] == self.longest[at] + 1:
+            self.shorter[new] = there
+            return new
+        copy = self._state(dict(self.steps[there]), self.shorter[there], self.longest[at] + 1)
+        while at >= 0 and self.steps[at].get(word) == there:
+            self.steps[at][word] = copy
+            at = self.shorter[at]
+        self.shorter[there] = self.shorter[new] = copy
+        return new
 
 
 def meta_text(caption: Caption, asked: Asked) -> Verdict:

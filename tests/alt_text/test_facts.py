@@ -149,3 +149,22 @@ def test_a_hostile_text_is_cheap(piece: str) -> None:
     facts = facts_of(piece * 5000)
     assert len(facts) <= 24
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12 Aprİl 1950",
+        "5 MİLES",
+        "chapter sıx, fıfth",
+        "5 mıles",
+        "EPİSODE 3",
+        "4 ınches",
+        "augu\u017ft 1950",
+    ],
+)
+def test_letters_that_only_look_alike_without_case_break_nothing(text: str) -> None:
+    facts = facts_of(text)
+    assert facts or "sıx" in text
+    assert all(keeps(text, fact) for fact in facts)
+    keeps(text, Fact(FactKind.NUMBER, "6 m"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from recaption.safeguards import copied
 from recaption.safeguards.verdict import Asked, Check, Verdict
 from recaption.sample import Caption, Hint, HintKind, Hints, Reason, Trust
+from tests.pumped import at_most
 
 
 def judge(check: Check, text: str, hints: Hints) -> Verdict:
@@ -154,3 +157,17 @@ def test_each_of_several_classes_counts() -> None:
     hints = Hints(class_names=("", "()", "lake", "hot dog (food)"), class_trust=Trust.HIGH)
     verdict = judge(copied.class_contradicted, "A lake. There are no hot dogs.", hints)
     assert verdict.reason is Reason.CLASS_CONTRADICTED and "hot dog" in verdict.message
+
+
+def test_the_longest_run_is_what_trying_all_finds() -> None:
+    draw = random.Random(0)
+    for _ in range(2_000):
+        a, b = (tuple(draw.choices("abc", k=draw.randint(0, 12))) for _ in range(2))
+        runs = [a[i:j] for i in range(len(a)) for j in range(i + 1, len(a) + 1)]
+        common = [run for run in runs if any(b[k : k + len(run)] == run for k in range(len(b)))]
+        assert copied.longest_run(a, b) == max(common, key=len, default=())
+
+
+def test_what_repeats_takes_no_longer() -> None:
+    with at_most(2):
+        assert len(copied.longest_run(("a",) * 50_000, ("a",) * 20_000)) == 20_000

@@ -119,3 +119,8 @@ def test_flipped_captions_are_true_of_flipped_scenes() -> None:
         assert not false, (flipped, false)
         told += len(claims)
     assert told > 1000
+
+
+@pytest.mark.parametrize("caption", ["A cat on the rıght.", "THE RİGHT SIDE", "To the \u017fide."])
+def test_letters_that_only_look_like_a_side_break_nothing(caption: str) -> None:
+    assert flip_caption(caption) == caption
