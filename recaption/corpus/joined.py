@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ import pyarrow as pa
 from recaption import storage
 from recaption.config import SourceConfig
 from recaption.sample import Part, Sample, Shard
-from recaption.sources import read_parts
+from recaption.sources import map_parts
 
 Rows = list[dict[str, Any]]
 
@@ -39,7 +39,7 @@ def joined(
         by_sample.setdefault(row["sample_id"], []).append(row)
     if not by_sample:
         return
-    for sample in part_samples(source, shards, part):
+    for sample in part_samples(source, shards, part, frozenset(by_sample)):
         rows = by_sample.pop(sample.sample_id, None)
         if rows and sample.image is not None:
             if hashlib.sha256(sample.image).hexdigest() != rows[0]["image_sha256"]:
@@ -56,8 +56,21 @@ def joined(
         )
 
 
-def part_samples(source: SourceConfig, shards: Mapping[str, Shard], part: Part) -> list[Sample]:
-    """Read the samples of one part. Raises StorageError where they cannot be read."""
+def part_samples(
+    source: SourceConfig,
+    shards: Mapping[str, Shard],
+    part: Part,
+    wanted: Collection[str] | None = None,
+) -> list[Sample]:
+    """Read the samples of one part; of those whose ids are not wanted, images are not held.
+
+    Raises StorageError where they cannot be read.
+    """
+
+    def keep(sample: Sample) -> Sample:  # what was not captioned may be far too large
+        is_wanted = wanted is None or sample.sample_id in wanted
+        return sample if is_wanted else replace(sample, image=None, fields={})
+
     shard = shards.get(part.shard)
     if shard is None:
         raise storage.StorageError(
@@ -65,7 +78,7 @@ def part_samples(source: SourceConfig, shards: Mapping[str, Shard], part: Part) 
             " --source, training: data.images)"
         )
     others = range(part.index)
-    for read in read_parts(shard, source, others, part.index + 1):
+    for read in map_parts(shard, source, keep, others, part.index + 1):
         if read.fault:
             raise storage.StorageError(read.fault)
         return read.samples

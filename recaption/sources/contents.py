@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from recaption import storage
+from recaption.notices import note
 from recaption.sources.base import FOREIGN_IMAGES, IMAGE_EXTENSIONS, extension_of
 from recaption.sources.ids import SHARD_SUFFIXES, shard_suffix
 from recaption.sources.table_rows import is_table
@@ -14,6 +15,13 @@ from recaption.storage import FileInfo
 from recaption.text import is_hidden
 
 KINDS = ".tar, .tar.gz, .tgz (webdataset), .parquet, .zip, or folders of images"
+
+_PLURALS = {
+    "webdataset": "tars",
+    "parquet": "Parquet files",
+    "folder": "folders of images",
+    "zip": "zips",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,25 @@ class Contents:
             url: size for url, size in self._files["parquet"].items() if not self._is_twin(url)
         }
         found = self.shards("webdataset") or _sized("parquet", parquet)
-        return found or self.shards("folder") or self.shards("zip")
+        found = found or self.shards("folder") or self.shards("zip")
+        if found:
+            self._note_left_out(found[0].kind, parquet)
+        return found
+
+    def _note_left_out(self, kind: str, parquet: Iterable[str]) -> None:
+        """Note what is there besides the one kind that is read."""
+        tars = {url[: -len(shard_suffix(url))] for url in self._files["webdataset"]}
+        others: dict[str, Iterable[str]] = {
+            "parquet": [url for url in parquet if url[: -len(".parquet")] not in tars],
+            "folder": self._image_folders,
+            "zip": self._files["zip"],
+        }
+        order = ["webdataset", *others]
+        for other in order[order.index(kind) + 1 :]:
+            urls = sorted(others[other])
+            if urls:
+                what = f"{_PLURALS[other]} beside {_PLURALS[kind]}, not read"
+                note(f"{what}: for them set source.kind={other}", urls[0], len(urls))
 
     def describe(self) -> str:
         """Say what there is besides, for a message that there are no shards."""

@@ -29,6 +29,7 @@ from recaption.sources.tar_header import (
     say_special,
     size_in,
 )
+from recaption.text import printable
 
 _BLOCK = 512
 _BUFFER = 32 << 10  # measured best for local files: larger ones copy more of what is skipped
@@ -36,6 +37,7 @@ _REMOTE_BUFFER = 1 << 20
 _META_LIMIT = 1 << 20  # bytes of a long name or a PAX header
 _ONLY_ZEROS_LIMIT = 1 << 20  # an empty archive is shorter; a hole in a disk is longer
 _MOST_ZEROS = 64 << 20  # bytes behind the last member; an archiver fills up to some kilobytes
+_LONGEST_NAME = 300  # characters, in a message
 _MOST_REFUSE = 64 << 10  # bytes behind the end marker that are no tar
 
 _FILE = frozenset(b"\x0007")  # old V7, ustar, contiguous
@@ -194,7 +196,8 @@ class TarReader:
         if self._inner is not None:
             self._inner.fail(what)
         after = f"after its member {self._last_good}" if self._last_good else "before any member"
-        raise BrokenShard(f"{self._shard}: {what}, at byte {self._header_at:,} {after}")
+        where = f"at byte {self._header_at:,} {after[:_LONGEST_NAME]}"
+        raise BrokenShard(printable(f"{self._shard[:_LONGEST_NAME]}: {what}, {where}"))
 
     def _next_header(self) -> bytes | None:
         """Return the next header that is not zeros, its checksum verified; None at the end."""
@@ -270,7 +273,7 @@ class TarReader:
         self.fail("the checksum of a header is wrong")
 
     def _fail_truncated(self, missing: int) -> NoReturn:
-        name = self._name or "a header"
+        name = self._name[:_LONGEST_NAME] or "a header"
         self.fail(f"{self._truncated()} within {name}, {missing:,} bytes are missing")
 
     def _truncated(self) -> str:
@@ -329,8 +332,9 @@ class TarReader:
         elif kind == _LONG_LINK:
             self._long_link = self._meta(header).partition(b"\0")[0]
         elif kind in _PAX:
+            records = self._meta(header)
             try:
-                self._pax = parse_pax(self._meta(header))
+                self._pax = parse_pax(records)
             except ValueError as error:
                 self.fail(f"a PAX header is malformed ({error})")
         else:

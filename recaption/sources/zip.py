@@ -220,7 +220,8 @@ def _arrange(members: list[_Member], is_first: bool = True) -> _Group:
 
 
 def _again(members: list[_Member]) -> _Group:
-    return _Group(members, [(arrange([members[0].extension])[0], members[0].key)], is_again=True)
+    first = arrange([member.extension for member in members])[0]
+    return _Group(members, [(first, members[0].key)], is_again=True)
 
 
 class _UnreadableMember(Exception):
@@ -325,5 +326,5 @@ def _note_unused(group: _Group) -> None:
     """Note the images of a group that are no part of a sample."""
     taken = {one.image for one, _ in group.samples}
     for i, member in enumerate(group.members):
-        if i not in taken and is_image(member.extension) and not group.is_again:
+        if i not in taken and is_image(member.extension):
             note(COMPANION, member.name)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from recaption.config import SourceConfig
+from recaption.notices import take_notices
 from recaption.sample import Shard
 from recaption.sources import list_shards, source_root
 from recaption.sources.braces import expand_braces
@@ -259,3 +260,16 @@ def test_paths_are_put_straight_in_whatever_order(tmp_path: Path, pattern: str) 
     plant(tmp_path, "0.tar", "1.tar", "2.tar")
     (tmp_path / "a").mkdir()
     assert names(f"{tmp_path}/{pattern}") == ["0.tar", "1.tar", "2.tar"]
+
+
+def test_what_lies_beside_the_shards_that_are_read_is_noted(tmp_path: Path) -> None:
+    plant(tmp_path, "0.tar", "0.parquet", "x/1.parquet", "img/a.jpg", "b.zip", "c.zip")
+    take_notices()
+    assert names(tmp_path) == ["0.tar"]
+    assert [(n.kind.partition(",")[0], n.count) for n in take_notices()] == [
+        ("Parquet files beside tars", 1),
+        ("folders of images beside tars", 1),
+        ("zips beside tars", 2),
+    ]
+    assert names(tmp_path, kind="folder") == ["img"]
+    assert not take_notices()

@@ -15,7 +15,7 @@ import pytest
 from recaption.config import SourceConfig
 from recaption.notices import take_notices
 from recaption.sample import Shard
-from recaption.sources import BrokenShard
+from recaption.sources import BrokenShard, list_shards
 from recaption.sources.tar import open_tar
 from recaption.sources.webdataset import read_samples
 from tests.sources.tars import gather, read, sample_members, tar_bytes, write_shard
@@ -314,3 +314,13 @@ def test_a_pax_header_of_many_records_is_a_fault(tmp_path: Path) -> None:
         tar.addfile(entry)
     fault = gather(write_shard(tmp_path / "s.tar", out.getvalue()))[1]
     assert "a PAX header is malformed (more than 4,096 records)" in fault
+
+
+def test_a_name_that_drives_a_terminal_is_harmless_in_a_message(tmp_path: Path) -> None:
+    """Also where the driver lists the tars in a tar: it is read before there are workers."""
+    inner = tar_bytes([("a.jpg", b"x")])
+    data = tar_bytes([("1.tar", inner), ("\x1b[2J\x1b]0;done\x07\n2.tar", inner)])
+    shard = write_shard(tmp_path / "s.tar", data[: data.index(b"2.tar") + 1500])
+    with pytest.raises(ValueError, match="truncated within") as caught:
+        list_shards(SourceConfig(path=shard.url))
+    assert str(caught.value).isprintable()
