@@ -2,7 +2,7 @@
 
 import pytest
 
-from recaption.text import printable, without_controls
+from recaption.text import lines_of, printable, without_controls
 
 SHOWN = {
     "plain": ("a red square", "a red square"),
@@ -40,3 +40,9 @@ def test_line_ends_stay_where_lines_are_meant() -> None:
 def test_a_megabyte_of_escapes_takes_no_time() -> None:
     for text in ("\x1b" * 2**20, "\x1b[" * 2**19, "\x1b]" * 2**19, "\x1b[" + ";" * 2**20):
         assert len(printable(text)) <= len(text)
+
+
+def test_lines_end_where_files_end_them() -> None:
+    text = "a\nb\r\nc\rd\u2028e\x85f\x0bg\n\nh"
+    assert list(lines_of(text)) == ["a", "b", "c", "d\u2028e\x85f\x0bg", "", "h"]
+    assert list(lines_of("")) == [] and list(lines_of("\n")) == [""]

@@ -27,7 +27,7 @@ from recaption.datasets.index import Index, Rows, open_index
 from recaption.datasets.wordnet import GLOSSES, LEMMAS, load_classes, load_names
 from recaption.notices import note
 from recaption.sample import Hint, HintKind, Hints, Sample, Trust
-from recaption.text import decode_text, printable
+from recaption.text import decode_text, lines_of, printable
 
 TABLES: tuple[Table, ...] = (
     Table("val_solution", "Kaggle's LOC_val_solution.csv"),
@@ -219,7 +219,7 @@ def _ilsvrc_ids(tables: Tables) -> dict[str, str]:
     """
     name, expected = "ilsvrc_ids", "lines `1 TAB n02119789`"
     found: dict[str, str] = {}
-    for line in decode_text(tables.bytes_of(name)).splitlines():
+    for line in lines_of(decode_text(tables.bytes_of(name))):
         number, _, wnid = line.strip().partition("\t")
         if not (number.isdecimal() and _WNID.fullmatch(wnid)):
             raise tables.fail(name, repr(line[:80]), expected)

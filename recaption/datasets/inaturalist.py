@@ -24,6 +24,7 @@ from recaption import storage
 from recaption.config import RecipeError, SourceConfig
 from recaption.datasets import UNKNOWN, HintReader, Table, Tables
 from recaption.datasets.index import Index, Rows, open_index
+from recaption.datasets.table_files import ending_of
 from recaption.notices import note
 from recaption.sample import Hint, HintKind, Hints, Sample, Trust
 from recaption.text import printable
@@ -209,8 +210,8 @@ def _fail(tables: Tables, got: str) -> RecipeError:
 def _open_json(url: str) -> Iterator[IO[bytes]]:
     """Open a JSON file, or the first one in a tar, packed or not."""
     with storage.open_read(url) as stream:
-        if not re.search(r"\.(tar|tar\.gz|tgz)$", url.lower()):
-            is_packed = url.lower().endswith(".gz")
+        if not re.search(r"\.(tar|tar\.gz|tgz)$", ending_of(url)):
+            is_packed = ending_of(url).endswith(".gz")
             yield cast(IO[bytes], gzip.GzipFile(fileobj=stream)) if is_packed else stream
             return
         with tarfile.open(fileobj=stream, mode="r|*") as archive:

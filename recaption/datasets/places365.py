@@ -15,7 +15,7 @@ from recaption.config import RecipeError, SourceConfig
 from recaption.datasets import UNKNOWN, HintReader, Table, Tables
 from recaption.notices import note
 from recaption.sample import Hints, Sample, Trust
-from recaption.text import decode_text
+from recaption.text import decode_text, lines_of
 
 TABLES: tuple[Table, ...] = (
     Table("categories", "categories_places365.txt: /a/airfield 0"),
@@ -147,7 +147,7 @@ def _val(tables: Tables, categories: Mapping[str, str]) -> dict[str, str]:
 def _lines(tables: Tables, name: str) -> dict[str, str]:
     """Return first and second word of each line. Raises RecipeError where a line has others."""
     found: dict[str, str] = {}
-    for line in decode_text(tables.bytes_of(name)).splitlines():
+    for line in lines_of(decode_text(tables.bytes_of(name))):
         words = line.split()
         if len(words) == 2:
             found[words[0]] = words[1]

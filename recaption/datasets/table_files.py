@@ -7,6 +7,12 @@ import gzip
 from typing import IO, cast
 
 from recaption import storage
+from recaption.storage.shown import location_of
+
+
+def ending_of(url: str) -> str:
+    """Return what a table's name ends with, in lower case, whatever a signed url has behind it."""
+    return location_of(url).rpartition("/")[2].lower()
 
 
 def find_files(path: str) -> list[str]:
@@ -18,7 +24,7 @@ def find_files(path: str) -> list[str]:
 def open_bytes(url: str) -> IO[bytes]:
     """Open a table, unpacked where its name ends in .gz or .bz2."""
     raw = storage.open_read(url)
-    if url.lower().endswith(".bz2"):
+    if ending_of(url).endswith(".bz2"):
         return cast(IO[bytes], bz2.BZ2File(raw))
-    is_gzip = url.lower().endswith(".gz")
+    is_gzip = ending_of(url).endswith(".gz")
     return cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if is_gzip else raw

@@ -25,6 +25,7 @@ from typing import cast
 from recaption import storage
 from recaption.config import RecipeError
 from recaption.datasets import ODD_ROWS
+from recaption.datasets.table_files import ending_of
 from recaption.datasets.web_row import COLUMNS, IDS, TEXT, is_url
 from recaption.notices import note
 from recaption.parquet import DamagedFile, PlainFile
@@ -91,7 +92,7 @@ def read_rows(url: str, fail: Fail) -> Iterator[Row]:
 
 
 def _kind(url: str) -> str:
-    name = url.lower()
+    name = ending_of(url)
     return next((kind for kind, ending in _ENDINGS.items() if ending.search(name)), "")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from recaption.config import RecipeError
 from recaption.datasets import Table, Tables
-from recaption.text import decode_text, printable
+from recaption.text import decode_text, lines_of, printable
 
 LEMMAS = Table("lemmas", "lines `wnid TAB words` (default: timm's imagenet_synset_to_lemma.txt)")
 GLOSSES = Table("definitions", "lines `wnid TAB gloss`, with lemmas (default: timm's)")
@@ -83,7 +83,7 @@ def _folder() -> Path:
 def _parse(tables: Tables, name: str) -> dict[str, str]:
     """Return the texts of a table by wnid. Raises RecipeError."""
     texts: dict[str, str] = {}
-    for number, line in enumerate(decode_text(tables.bytes_of(name)).splitlines(), 1):
+    for number, line in enumerate(lines_of(decode_text(tables.bytes_of(name))), 1):
         wnid, _, text = line.partition("\t")
         text = printable(text.replace("_", " "))
         if not _WNID.fullmatch(wnid) or not text:

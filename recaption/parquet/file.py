@@ -24,7 +24,6 @@ _ITEMS = 200_000  # of a list in the footer: columns, row groups
 _DEPTH = 32  # of types in each other
 _FREE_ROWS = 100_000  # that a file may claim, however small it is
 _READ_BUFFER = 1 << 20  # bytes: a column is read in pieces, not as a whole
-_COPY_LIMIT = 64 << 30  # bytes of one, kept on disk
 _TABLE_ROWS = 1024
 _TABLE_BUDGET = 512 << 20  # bytes
 _TABLE_FREE, _TABLE_RATIO = 256 << 20, 200  # bytes of a table in memory, and per byte of its file

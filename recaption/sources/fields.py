@@ -13,6 +13,9 @@ MOST_JSON = 100_000
 
 _LINES = re.compile(r"\r\n?|\n")
 _WRAPPED = range(40, 140)  # characters of a line of prose that an editor broke
+_MARKUP = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|&[a-z]{2,8};")
+_ITEM = re.compile(r"[-*\u2022] |\d{1,2}[.)] |[A-Z][\w ]{0,30}: ")  # of a list, or `Title: ...`
+_GOES_ON = frozenset(",;:-\u2013\u2014(&")
 _SEPARATORS = (b",", b":", b"[", b"{")
 
 
@@ -20,7 +23,8 @@ def parse_field(name: str, raw: bytes) -> object:
     """Return the value of a text file: JSON parsed where it can be, else text.
 
     Of a `.txt`, `.text` or `.caption` with several lines that are captions each, as trainers of
-    LoRAs have them, it is the first; of `.captions` a list.
+    LoRAs have them, it is the first; of `.captions` a list. One text over several lines stays
+    whole: paragraphs, markup, a list, lines that an editor broke or that go on from one another.
     """
     extension = name.rpartition(".")[2].lower()
     if extension == "json":
@@ -59,10 +63,19 @@ def _captions(text: str) -> object:
 
 def _first_caption(name: str, text: str, lines: list[str]) -> str:
     """Return the first line of text whose lines are captions; all of it where it is prose."""
-    if not all(lines) or _is_wrapped(lines):
+    if not all(lines) or _is_wrapped(lines) or _is_one_text(lines):
         return text
     note("texts of several captions, a line each: the first is the alt-text", name)
     return lines[0]
+
+
+def _is_one_text(lines: list[str]) -> bool:
+    """Say whether lines go on from one another: markup, a list, a sentence parted by line ends."""
+    if any(_MARKUP.search(line) for line in lines) or all(map(_ITEM.match, lines[1:])):
+        return True
+    *full, last = lines
+    goes_on = any(line[-1] in _GOES_ON for line in full) and last[-1] not in _GOES_ON
+    return goes_on or (lines[0][:1].isupper() and all(line[:1].islower() for line in lines[1:]))
 
 
 def _is_wrapped(lines: list[str]) -> bool:

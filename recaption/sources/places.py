@@ -16,7 +16,7 @@ from recaption.storage.addresses import are_public, look_up
 from recaption.storage.paths import PUBLIC_ONLY, local_path, scheme_of
 from recaption.storage.shown import location_of, without_secrets
 from recaption.storage.spelling import one_spelling
-from recaption.text import decode_text
+from recaption.text import decode_text, lines_of
 
 _WILDCARD = re.compile(r"[*?[]")
 _LONGEST_LIST = 64 << 20  # bytes
@@ -138,7 +138,7 @@ def _is_list(path: str) -> bool:
 def _read_list(url: str) -> list[str]:
     """Return the paths in a list, one per line; relative ones are relative to the list."""
     text = decode_text(storage.read_bytes(url, most=_LONGEST_LIST, stays=True))
-    lines = [re.sub(r"^\s*#.*|\s#\s.*", "", line).strip() for line in text.splitlines()]
+    lines = [re.sub(r"^\s*#.*|\s#\s.*", "", line).strip() for line in lines_of(text)]
     folder = path_of(url).rpartition("/")[0]
     found = [line if _is_absolute(line) else f"{folder}/{line}" for line in lines if line]
     if not found:

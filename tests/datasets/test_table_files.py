@@ -7,7 +7,7 @@ import gzip
 from collections.abc import Callable
 from pathlib import Path
 
-from recaption.datasets.table_files import find_files, open_bytes
+from recaption.datasets.table_files import ending_of, find_files, open_bytes
 
 
 def test_the_files_of_a_table(tmp_path: Path) -> None:
@@ -25,3 +25,8 @@ def test_the_files_of_a_table(tmp_path: Path) -> None:
     for url in found:
         with open_bytes(url) as stream:
             assert stream.read() == b"a,b\n1,2\n"
+
+
+def test_a_signed_address_ends_as_its_path_does() -> None:
+    assert ending_of("https://host/a/T.CSV.GZ?X-Amz-Signature=1/2.txt#x") == "t.csv.gz"
+    assert ending_of("/data/a?b.csv") == "a?b.csv"

@@ -11,6 +11,15 @@ from recaption.notices import take_notices
 from recaption.sources.fields import parse_field
 
 PROSE = "A long description that somebody wrapped at about\neighty characters, as editors do."
+ONE_TEXT = (
+    "<p>A dog</p>\n<p>on grass</p>",
+    "A dog &amp; a cat\nA third",
+    "A dog that runs\nover the lawn",
+    "a dog on grass,\na ball in its mouth",
+    "What is here:\n- a dog\n- a ball",
+    "Title: a dog\nAuthor: me",
+    "1. a dog\n2. a ball",
+)
 PARAGRAPHS = "One thing.\n\nAnd another."
 
 
@@ -24,6 +33,9 @@ PARAGRAPHS = "One thing.\n\nAnd another."
         ("a.txt", "\n one line \n", "\n one line \n"),
         ("a.txt", PROSE, PROSE),
         ("a.txt", PARAGRAPHS, PARAGRAPHS),
+        *(("a.txt", text, text) for text in ONE_TEXT),
+        ("a.txt", "1girl, hat,\n1girl, red hat,", "1girl, hat,"),
+        ("a.txt", "A dog - brown\nA brown dog", "A dog - brown"),
         ("a.cls", "cat\ndog", "cat\ndog"),
         ("a.captions", "one\n\n two\n", ["one", "two"]),
         ("a.captions", '["one", "two\\nlines"]', ["one", "two\nlines"]),
