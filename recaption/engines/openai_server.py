@@ -214,12 +214,14 @@ class Server:
         except TimeoutError as e:
             raise Trouble(f"no answer within {timeout_s:g} s") from e
         except (aiohttp.ClientError, OSError) as e:
-            raise Trouble(f"connection lost: {type(e).__name__}: {cut(str(e))}") from e
+            is_strange = not self.last_answer and url.startswith("http:")
+            hint = "; is it an https:// server?" if is_strange else ""
+            raise Trouble(f"connection lost: {type(e).__name__}: {cut(str(e))}{hint}") from e
         except RuntimeError as e:
             if not self._is_closed:
                 raise
             raise EngineDied(f"the connection to {self.url} has been closed") from e
-        if response.status != 200:
+        if not 200 <= response.status < 300:
             raise judge(response.status, response.headers, raw)
         return parse(raw, response.content_type)
 

@@ -39,6 +39,8 @@ _CPU_ARGUMENTS = {
     "enable_chunked_prefill": False,
 }
 _DEFAULT_SEQUENCES = 256
+_FINAL = ("ValueError", "TypeError", "ValidationError", "ImportError", "ModuleNotFoundError")
+"""Errors of the engine's own process that are of what it was given."""
 
 
 class VllmEngine:
@@ -60,16 +62,19 @@ class VllmEngine:
     @classmethod
     async def boot(cls, config: EngineConfig, sampling: SamplingConfig) -> VllmEngine:
         """Load the model and start the engine's process; takes a minute or more."""
-        llm, log = None, BootLog()
+        log = BootLog()
         try:
             llm = await asyncio.to_thread(_start, config)
+        except (RecipeError, EngineBootError):
+            raise
+        except Exception as e:
+            raise _boot_failure(e, config, log) from e
+        try:
             return cls(llm, config, sampling)
         except Exception as e:
-            if llm is not None:
-                await asyncio.to_thread(llm.shutdown)
-            if isinstance(e, RecipeError | EngineBootError):
-                raise
-            raise _boot_failure(e, config, log) from e
+            await asyncio.to_thread(llm.shutdown)
+            text = f"engine.model {config.model}: {_own_words(e)}"
+            raise EngineBootError(text, is_final=True) from e
 
     async def answer(self, job: Job) -> list[Caption]:
         """Return `n` captions of one image, or what it makes of each choice of a question."""
@@ -168,15 +173,16 @@ def _start(config: EngineConfig) -> Any:
 def _boot_failure(error: Exception, config: EngineConfig, log: BootLog) -> EngineBootError:
     """Return what vLLM says, with what its own process said of why it died.
 
-    What is wrong with its arguments or its model another boot does not mend.
+    What is wrong with its arguments or its model another boot does not mend; what it found of
+    memory, files and network it may.
     """
-    from pydantic import ValidationError
-
     words, cause = _own_words(error), log.cause()
     if isinstance(error, RuntimeError) and cause:
         words = f"{cause} ({words})"
-    is_final = isinstance(error, ValidationError | TypeError | NotImplementedError | ImportError)
+    may_pass = isinstance(error, RuntimeError | OSError | MemoryError)
+    is_final = not may_pass or isinstance(error, NotImplementedError)
     is_final |= isinstance(error, OSError) and config.model in words
+    is_final |= cause.startswith(_FINAL) and "free memory" not in cause.casefold()
     return EngineBootError(f"engine.model {config.model}: vLLM: {words}", is_final=is_final)
 
 
@@ -194,13 +200,11 @@ def chat_prompt(llm: Any) -> Callable[[str], str]:
     The template is rendered once, by vLLM, with a marker in the place of the text: vLLM knows
     which templates take a message in parts, and which as a string with the image's placeholder.
     """
-    config = llm.vllm_config.model_config
     marker = "RECAPTION-PROMPT"
     chat = _render(llm, marker)
     before, found, after = chat.partition(marker)
     if not found:
-        text = f"engine.model {config.model}: its chat template leaves out the user's text"
-        raise EngineBootError(text, is_final=True)
+        raise ValueError("its chat template leaves out the user's text")
     return lambda text: before + text + after
 
 

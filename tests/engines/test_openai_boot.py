@@ -114,8 +114,15 @@ def test_what_can_never_pass_ends_the_boot_at_once(
     assert message.startswith("URL: ") and words in message and len(message) < 500
 
 
-@pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.6\r\n", b"-ERR unknown command\r\n"])
-def test_a_port_of_another_kind(greeting: bytes) -> None:
+@pytest.mark.parametrize(
+    ("greeting", "words"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "no server of HTTP at this URL"),
+        (b"-ERR unknown command\r\n", "no server of HTTP at this URL"),
+        (b"", "is it an https:// server?"),
+    ],
+)
+def test_a_port_of_another_kind(greeting: bytes, words: str) -> None:
     async def go() -> str:
         async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(greeting)
@@ -124,13 +131,13 @@ def test_a_port_of_another_kind(greeting: bytes) -> None:
 
         async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            settings = PATIENT | {"url": f"http://127.0.0.1:{port}/v1"}
+            settings = (PATIENT if greeting else {}) | {"url": f"http://127.0.0.1:{port}/v1"}
             async with serving() as endpoint:
                 with pytest.raises(EngineBootError) as failure:
                     await OpenAIEngine.boot(config(endpoint, **settings), SAMPLING)
         return str(failure.value)
 
-    assert "no server of HTTP at this URL" in asyncio.run(go())
+    assert words in asyncio.run(go())
 
 
 def test_https_of_a_server_of_http() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from recaption.config import EngineConfig
-from recaption.engines.base import EngineBootError
+from recaption.engines.boot_log import BootLog
 from recaption.engines.vllm import _boot_failure, chat_prompt, engine_arguments
 from recaption.shapeworld.captioner import BUILT_IN
 
@@ -54,9 +54,8 @@ def test_a_template_gets_the_message_as_it_takes_it(
 
 
 def test_a_template_that_leaves_the_text_out_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EngineBootError, match="leaves out the user's text") as failure:
+    with pytest.raises(ValueError, match="leaves out the user's text"):
         chat(tmp_path, WITHOUT_TEXT)
-    assert failure.value.is_final and str(tmp_path) in str(failure.value)
 
 
 def test_what_vllm_says_of_a_wrong_argument_is_one_final_line() -> None:
@@ -66,5 +65,28 @@ def test_what_vllm_says_of_a_wrong_argument_is_one_final_line() -> None:
     config = EngineConfig(kind="vllm", model="builtin:shapeworld", args=args)
     with pytest.raises(Exception, match="float33") as error:
         AsyncEngineArgs(**engine_arguments(config)).create_engine_config()
-    failure = _boot_failure(error.value, config, SimpleNamespace(cause=lambda: ""))  # type: ignore[arg-type]
+    failure = _boot_failure(error.value, config, told(""))
     assert failure.is_final and "dtype" in str(failure) and "\n" not in str(failure)
+
+
+def told(cause: str) -> BootLog:
+    """A log in which the engine's process left a cause."""
+    log: Any = SimpleNamespace(cause=lambda: cause)
+    return cast("BootLog", log)
+
+
+@pytest.mark.parametrize(
+    ("cause", "is_final"),
+    [
+        ("", False),
+        ("ValueError: To serve at least one request, 4 GiB KV cache is needed", True),
+        ("ValueError: Free memory on device (1 GiB) is less than desired", False),
+        ("OutOfMemoryError: CUDA out of memory", False),
+    ],
+)
+def test_what_its_own_process_died_of_is_told_with_the_model(cause: str, is_final: bool) -> None:
+    config = EngineConfig(kind="vllm", model="a/b")
+    error = RuntimeError("Engine core initialization failed. See root cause above.")
+    failure = _boot_failure(error, config, told(cause))
+    assert failure.is_final is is_final
+    assert str(failure).startswith(f"engine.model a/b: vLLM: {cause or 'Engine core'}")
