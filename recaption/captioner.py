@@ -26,7 +26,7 @@ from recaption.engines.base import (
 from recaption.engines.driver import EngineDriver, convicted
 from recaption.guard import Guard
 from recaption.likeness import Likeness
-from recaption.notices import take_notices
+from recaption.notices import note, take_notices
 from recaption.parts import (
     HANDED_BACK,
     Answer,
@@ -146,6 +146,8 @@ class Captioner:
 
     async def _give_up(self, part: PreparedPart, error: EngineBootError) -> CaptionedPart:
         is_over = await self._coordinator.lost.remote(self._name, str(error), error.is_final)
+        if not is_over:
+            note("engines that did not boot, while others may work", str(error))
         fault = f"no engine boots: {error}" if is_over else f"{HANDED_BACK}{error}"
         return replace(_empty(part, fault), is_fatal=is_over)
 

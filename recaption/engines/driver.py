@@ -242,7 +242,7 @@ class EngineDriver:
                 if is_hopeless or attempt == self._config.boot_attempts:
                     self._lost = e
                     raise
-                log.warning("engine did not boot (attempt %d): %s", attempt, e)
+                note("boots of engines that failed and were tried again", str(e))
                 await asyncio.sleep(_BACKOFF_S * 2 ** (attempt - 1))
             except Exception as e:
                 log.info("a boot ended in an error that is not the engine's own", exc_info=True)
