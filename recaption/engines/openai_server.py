@@ -73,7 +73,7 @@ class Server:
         """
         try:
             listing = await self._request("GET", f"{self.url}/models", None, timeout_s)
-        except Denied as e:
+        except (Denied, Trouble) as e:
             if e.status in _NO_LISTING:
                 return None
             raise

@@ -155,6 +155,7 @@ def test_https_of_a_server_of_http() -> None:
     "listing",
     [
         Status(404),
+        Status(501),
         Status(403, "this key may not list models"),
         Raw(b'[{"id": "fake/captioner"}]'),
         Raw(b'{"data": [{"id": "models/fake/captioner"}]}'),
