@@ -15,6 +15,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from recaption.children import end_in_order, end_with_parent
+from recaption.notices import describe_notices, take_notices
 from recaption.storage.shown import fit_to_print
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ def run(
         )
         return
     checked = check_recipe(resolved, alone)
+    for line in describe_notices(take_notices()):
+        _print(line)
     open_run(resolved)
     _train(resolved, checked, alone)
     _print(f"done: {total:,} images seen -> {resolved.out}{_rounding(resolved)}")

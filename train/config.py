@@ -115,7 +115,6 @@ class RecaptionConfig(Section):
     )
     least_logprob: float | None = Field(
         default=None,
-        le=0,
         description="captions of crops whose mean log-probability is lower count as missing:"
         " the captioner was not sure, such as of a thing cut by the edge",
     )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from recaption import keyed
 from recaption.config import RecipeError
+from recaption.notices import Notice
 from train.batch import Batch
 from train.config import TrainRecipe
 from train.corpus_entries import CorpusEntries, open_corpus_entries
@@ -33,6 +34,7 @@ from train.windows import (
     batch_of,
     held_out,
     load_in_thread,
+    picture_of,
     rows_of,
     trained_counts,
 )
@@ -55,6 +57,7 @@ class TrainData:
     board: BoardClient | None = None
     is_alone: bool = False
     _counts: Counter[str] = field(default_factory=Counter)
+    _noted: dict[str, Notice] = field(default_factory=dict)
     _tells_board: bool = True
 
     @property
@@ -76,7 +79,7 @@ class TrainData:
             from train.streaming import load_in_tasks
 
             rows = load_in_tasks(loader, windows, self.board)
-        return assemble(rows, lanes, self.order.share, self._counts)
+        return assemble(rows, lanes, self.order.share, self._counts, self._noted)
 
     def counts(self) -> dict[str, int]:
         """Return how many images of this worker were shown how.
@@ -85,6 +88,10 @@ class TrainData:
         """
         made = self.board.counts() if self.board and self._tells_board else Counter()
         return dict(sorted((self._counts + made).items()))
+
+    def notices(self) -> list[Notice]:
+        """Return what was noted of the images that this worker was shown."""
+        return list(self._noted.values())
 
     def held_out(self, count: int, tokenizer: TextTokenizer) -> list[Batch]:
         """Return images that are not trained on, whole, each with its first caption.
@@ -96,7 +103,10 @@ class TrainData:
             raise RecipeError("no image is held out for evaluation: set data.held_out, such as 0.1")
         size = self.recipe.data.batch_size
         groups = [entries[i : i + size] for i in range(0, len(entries), size)]
-        return [self._plain(group, tokenizer) for group in groups]
+        batches = [self._plain(group, tokenizer) for group in groups]
+        if not any(batches):
+            raise RecipeError("none of the images that are held out for evaluation can be read")
+        return [batch for batch in batches if batch is not None]
 
     @contextlib.contextmanager
     def serving(self, beside: Share, first_step: int = 0) -> Iterator[None]:
@@ -122,16 +132,20 @@ class TrainData:
             held = held_out(part, n, recipe.data.held_out, recipe.seed)
             if held:
                 entries = self.entries.read(part, 0)
-                yield from (entries[index] for index in sorted(held))
+                yield from (e for e in (entries[i] for i in sorted(held)) if not e.fault)
 
-    def _plain(self, entries: list[Entry], tokenizer: TextTokenizer) -> Batch:
-        firsts = [Choice(e.texts.captions[0].text, TextSource.CAPTION, 0) for e in entries]
-        pairs = [
-            (entry, Pair(FULL, first, Outcome.KEPT))
-            for entry, first in zip(entries, firsts, strict=True)
-        ]
-        keys = [keyed.integer("held out noise", entry.sample_id) for entry in entries]
-        return batch_of(rows_of(pairs, keys, tokenizer, self.recipe.data.image_size))
+    def _plain(self, entries: list[Entry], tokenizer: TextTokenizer) -> Batch | None:
+        """Return a batch of those that can be read, None where none can."""
+        size = self.recipe.data.image_size
+        shown = []
+        for entry in entries:
+            first = Choice(entry.texts.captions[0].text, TextSource.CAPTION, 0)
+            pair = Pair(FULL, first, Outcome.KEPT)
+            picture = picture_of(entry, pair, size)
+            if picture is not None:
+                shown.append(((entry, pair), picture))
+        keys = [keyed.integer("held out noise", entry.sample_id) for (entry, _), _ in shown]
+        return batch_of(rows_of(shown, keys, tokenizer)) if shown else None
 
 
 def open_data(recipe: TrainRecipe) -> TrainData:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from recaption.notices import Notice
 from train.batch import Batch
 from train.family import TextTokenizer
 
@@ -30,6 +31,9 @@ class TrainData(Protocol):
 
     def counts(self) -> Mapping[str, int]:
         """Return what became of the captions and crops of this worker's batches so far."""
+
+    def notices(self) -> Sequence[Notice]:
+        """Return what was noted of this worker's images so far, such as those that were lost."""
 
     def serving(self, beside: Share, first_step: int = 0) -> AbstractContextManager[Any]:
         """Within, all is there that the workers' batches need, such as captioners of crops.

@@ -72,7 +72,7 @@ def train(
         # A checkpoint ends what a line of the log tells of, so that a resumed run's lines are
         # those of an undisturbed one.
         logs = due(recipe.log_every) or saves
-        if logs or samples or evaluates or saves:
+        if logs or samples or evaluates or saves or watch.is_full:
             watch.check()
         if logs:
             outputs.log(means.take(team.workers), rate)

@@ -13,6 +13,7 @@ from train.errors import NotFiniteError
 from train.parallel import Workers
 
 _SHOWN_IDS = 16
+_MOST_NOTED = 256  # steps: a loss that is no number is found within so many
 
 
 class Means:
@@ -53,6 +54,11 @@ class FinitenessWatch:
         self._losses.append(loss.detach().float())
         self._norms.append(norm.detach().float())
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so much was noted that it is time to look; alike on all workers."""
+        return len(self._seen) >= _MOST_NOTED
+
     def check(self) -> None:
         """Raise NotFiniteError, on all workers alike, if anything since the last check is not."""
         if not self._seen:
@@ -80,6 +86,7 @@ class FinitenessWatch:
         more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
         names = ", ".join(ids[:_SHOWN_IDS]) or "unnamed"
         return (
-            f"{phase} {what} in step {step}, {images:,} images seen before it; worker"
-            f" {self._workers.rank}'s images: {names}{more}"
+            f"{phase} {what} in step {step}, {images:,} images seen before it; the last good"
+            " checkpoint is kept; try a lower optimizer.rate or a longer optimizer.warmup in"
+            f" another out, or look at worker {self._workers.rank}'s images: {names}{more}"
         )

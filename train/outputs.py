@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from recaption import keyed, storage
+from recaption.notices import Notice, describe_notices
 from train.checkpoints import Checkpoints
 from train.config import TrainRecipe
 from train.grid import draw_grid, to_png
@@ -17,6 +18,7 @@ from train.parallel import Team
 from train.progress import RateMeter, Report, Teller
 from train.run_folder import kept_recipe
 from train.state import TrainState
+from train.windows import add_notices
 
 if TYPE_CHECKING:
     from train.evaluate import Evaluator
@@ -87,6 +89,14 @@ class RunOutputs:
             self._checkpoints.save(state, self._measured, kept_recipe(self._recipe))
         self._measured = {}
         self._team.workers.wait()
+
+    def finish(self) -> None:
+        """Tell what was noted of the images of all workers."""
+        noted: dict[str, Notice] = {}
+        for notices in self._team.workers.collect(list(self._data.notices())):
+            add_notices(noted, notices)
+        for line in describe_notices(noted.values()):
+            self._teller.note(line)
 
     def close(self) -> None:
         """Close the log."""

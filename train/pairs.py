@@ -7,12 +7,15 @@ so that a study knows what it trained on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from recaption import keyed
+from recaption.text import printable, without_controls
 from train.config import RecaptionConfig, TrainRecipe
 from train.crops import FULL, Crop, crop_of, draw_crop, flip_caption, parse_region, turn_of
 from train.rotation import CaptionOption, Choice, Texts, TextSource, choose
@@ -41,7 +44,10 @@ Regions = Mapping[str, tuple[CaptionOption, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An image of the corpus, encoded, with all that it can be trained with."""
+    """An image of the corpus, encoded, with all that it can be trained with.
+
+    `fault` says why it cannot be trained on; then nothing else of it counts.
+    """
 
     sample_id: str
     image: bytes
@@ -49,6 +55,7 @@ class Entry:
     height: int
     texts: Texts
     regions: Regions = field(default_factory=dict)
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +84,78 @@ def make_entry(
     regions: Sequence[Mapping[str, Any]],
     styles: Sequence[str],
 ) -> Entry:
-    """Make an entry of corpus rows; of captions in other styles only where it has no other."""
-    first = rows[0]
-    wanted = [row for row in rows if not styles or row["style"] in styles]
+    """Make an entry of corpus rows; of captions in other styles only where it has no other.
+
+    Rows may be a stranger's: an entry of rows that no image can have has a fault.
+    """
+    sample_id = printable(sample_id)
+    try:
+        return _entry(sample_id, image, rows, regions, styles)
+    except (ValueError, TypeError, LookupError, AttributeError) as e:
+        words = "no caption" if isinstance(e, LookupError) else str(e)
+        return lost_entry(sample_id, f"what is kept of it is not of a captioned image ({words})")
+
+
+def lost_entry(sample_id: str, fault: str) -> Entry:
+    """Return an entry that cannot be trained on, and says why."""
+    return Entry(printable(sample_id), b"", 1, 1, Texts(()), fault=printable(fault))
+
+
+def _entry(
+    sample_id: str,
+    image: bytes,
+    rows: Sequence[Mapping[str, Any]],
+    regions: Sequence[Mapping[str, Any]],
+    styles: Sequence[str],
+) -> Entry:
+    told = [row for row in rows if row["caption"].strip()]
+    first = told[0]
+    wanted = [row for row in told if not styles or row["style"] in styles]
     by_region: dict[str, list[CaptionOption]] = {}
     for row in regions:
         if not styles or row["style"] in styles:
+            parse_region(row["region"])
             by_region.setdefault(row["region"], []).append(_option(row))
     return Entry(
         sample_id=sample_id,
         image=image,
-        width=first["width"],
-        height=first["height"],
+        width=_side(first["width"]),
+        height=_side(first["height"]),
         texts=Texts(
-            captions=tuple(_option(row) for row in wanted or rows),
-            alt_text=first["alt_text"] or "",
-            class_names=tuple(first["class_names"] or ()),
+            captions=tuple(_option(row) for row in wanted or told),
+            alt_text=_fit(first["alt_text"] or ""),
+            class_names=tuple(map(_fit, islice(first["class_names"] or (), _MOST_NAMES))),
         ),
         regions={region: tuple(options) for region, options in by_region.items()},
     )
 
 
+_MOST_TEXT = 65_536  # characters; more than any tokenizer here takes in
+_MOST_NAMES = 1024  # class names of an image
+_MOST_SIDE = 2**24  # pixels
+_WORST_SCORE = -1e9  # of a caption whose log-probability is no number
+
+
+def _fit(text: str) -> str:
+    """Return a stranger's text as it can be trained on and shown: bounded, no control characters.
+
+    Raises TypeError for what is no text.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"got a {type(text).__name__}, expected text")
+    return without_controls(text[:_MOST_TEXT])
+
+
+def _side(pixels: object) -> int:
+    if not isinstance(pixels, int) or not 0 < pixels <= _MOST_SIDE:
+        raise ValueError(f"got a side of {pixels!r:.40} pixels")
+    return pixels
+
+
 def _option(row: Mapping[str, Any]) -> CaptionOption:
-    return CaptionOption(row["caption"], row["style"], row["slot"], row.get("mean_logprob") or 0.0)
+    score = float(row.get("mean_logprob") or 0.0)
+    score = score if math.isfinite(score) else _WORST_SCORE
+    return CaptionOption(_fit(row["caption"]), str(row["style"]), int(row["slot"]), score)
 
 
 def make_pair(entry: Entry, recipe: TrainRecipe, *, epoch: int, progress: float) -> Pair:

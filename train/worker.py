@@ -37,6 +37,7 @@ def work(recipe: TrainRecipe, data: TrainData, workers: Workers, teller: Teller)
     with closing(outputs):
         batches = data.batches(workers.rank, workers.count, step, family.tokenizer)
         train(recipe, team, state, batches, outputs)
+        outputs.finish()
 
 
 def resume(recipe: TrainRecipe, team: Team, state: TrainState) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recaption import keyed
+from recaption.notices import Notice
 from recaption.runtime import Share
 from train import noise
 from train.batch import Batch
@@ -149,6 +150,9 @@ class KeyedData:
 
     def held_out(self, count: int, tokenizer: TextTokenizer) -> list[Batch]:
         return [self._make(range(-count, 0), tokenizer)]
+
+    def notices(self) -> Sequence[Notice]:
+        return []
 
     def counts(self) -> Mapping[str, int]:
         return {"whole": self._shown}

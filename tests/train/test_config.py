@@ -71,7 +71,6 @@ WRONG = [
     ("crops={least_area: 0.8, most_area: 0.2}", r"least_area=0.8 is above crops.most_area=0.2"),
     ("crops.per_image=0", r"crops.per_image"),
     ("recaption.wait_s=0", r"recaption.wait_s"),
-    ("recaption.least_logprob=1", r"recaption.least_logprob"),
     ("model.steps=0", r"model.steps"),
     ("model.width=-8", r"model.width"),
     ("model={width: 48, heads: 12, depth: 1, text: {width: 40}}", r"text.width=40"),

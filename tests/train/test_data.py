@@ -221,17 +221,17 @@ def test_an_export_gives_the_same_pairs(tmp_path: Path) -> None:
 
 
 NOT_EXPORTS = {
-    "no .json": ([("a.jpg", b"x")], r"hold no .json beside an image"),
+    "no .json": ([("a.jpg", b"x")], r"hold no image beside a .json with captions"),
     "no captions": (
         [("a.jpg", jpeg()), ("a.json", b'{"sample_id": "a", "captions": []}')],
-        r"a.json has no captions: nothing to train on",
+        r"hold no image beside a .json with captions",
     ),
     "other styles": (
         [
             ("a.jpg", jpeg()),
             ("a.json", b'{"sample_id": "a", "captions": [{"region": "full", "style": "tags"}]}'),
         ],
-        r"no caption in the styles short of data.styles \(it has tags\)",
+        r"the export has no captions in the style 'short' \(styles: tags\)",
     ),
 }
 
