@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -131,10 +132,44 @@ def _join_or_start(quiet: dict[str, Any]) -> None:
     # More CPUs than there may be: the engine, a reader and a writer each reserve some, and a
     # small machine runs them side by side all the same.
     cpus = max(LOCAL_CPUS, os.cpu_count() or 1)
+    with _started(), _token_kept_private():
+        try:
+            ray.init(num_cpus=cpus, include_dashboard=False, **quiet)
+        except ValueError:
+            ray.init(**quiet)  # a cluster is there, and its CPUs are not ours to set
+
+
+@contextlib.contextmanager
+def _started() -> Iterator[None]:
+    """Tell in one line why Ray did not start: it raises plain exceptions, after a minute."""
     try:
-        ray.init(num_cpus=cpus, include_dashboard=False, **quiet)
-    except ValueError:
-        ray.init(**quiet)  # a cluster is there, and its CPUs are not ours to set
+        yield
+    except RecipeError:
+        raise
+    except Exception as e:
+        address = os.environ.get("RAY_ADDRESS", "")
+        where = f"the cluster at RAY_ADDRESS={address}" if address else "Ray on this machine"
+        raise RecipeError(
+            f"{where} could not be reached or started: {root_message(e)}; see"
+            " /tmp/ray/session_latest/logs, `ray status` and `ray stop`, free memory and disk"
+            " (df -h /tmp /dev/shm), then run the same command again"
+        ) from e
+
+
+@contextlib.contextmanager
+def _token_kept_private() -> Iterator[None]:
+    """Let nobody else read the token that Ray writes: who has it runs code as us.
+
+    By the folder's mode and not by a umask, which Ray's workers would have for the corpus as well.
+    """
+    folder = Path.home() / ".ray"
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            (folder / "auth_token").chmod(0o600)
 
 
 _ADVICE = ("To change retry attempts", "Failed to ", "The above exception was", "During handling")

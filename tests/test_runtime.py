@@ -7,12 +7,15 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import ray
 
 from recaption import runtime
 from recaption.config import EngineConfig, RecipeError
+
+JOIN_OR_START = runtime._join_or_start
 
 
 def handle(*_: object) -> None:
@@ -115,3 +118,34 @@ def test_engines_that_would_wait_for_ever_are_refused(
     config = EngineConfig.model_validate({"model": "m", **changed})
     with pytest.raises(RecipeError, match=message):
         runtime.plan_engines(config, runtime.Share(8, training, "compute.workers"))
+
+
+def test_a_ray_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise Exception("The current node timed out during startup.\nThe raylet failed.")
+
+    monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(RecipeError, match="Ray on this machine could not be reached") as caught:
+        JOIN_OR_START({})
+    assert "\n" not in str(caught.value) and "ray stop" in str(caught.value)
+    monkeypatch.setenv("RAY_ADDRESS", "node7:6379")
+    with pytest.raises(RecipeError, match="RAY_ADDRESS=node7:6379 could not be reached"):
+        JOIN_OR_START({})
+
+
+def test_nobody_else_reads_rays_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    modes = []
+
+    def init(**_: object) -> None:
+        token = tmp_path / ".ray" / "auth_token"
+        token.parent.mkdir(parents=True, exist_ok=True)
+        token.write_text("token")
+        modes.append(token.parent.stat().st_mode & 0o777)
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    before = os.umask(0o022)
+    JOIN_OR_START({})
+    assert os.umask(before) == 0o022, "workers write the corpus as the user's umask says"
+    assert modes == [0o700] and (tmp_path / ".ray/auth_token").stat().st_mode & 0o777 == 0o600

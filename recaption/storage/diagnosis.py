@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from enum import StrEnum
 
-from recaption.storage.paths import scheme_of, split_bucket
+from recaption.storage.paths import is_by_driver, scheme_of, split_bucket
 from recaption.storage.shown import without_secrets
 
 
@@ -41,6 +41,19 @@ _PACKAGES = {
     "hf": "huggingface_hub",
     "smb": "smbprotocol",
     "oss": "ossfs",
+    "adl": "adlfs",
+    "box": "boxfs",
+    "dask": "dask distributed",
+    "dropbox": "dropboxdrivefs requests dropbox",
+    "gdrive": "gdrive_fs",
+    "git": "pygit2",
+    "lakefs": "lakefs-spec",
+    "libarchive": "libarchive-c",
+    **dict.fromkeys(("oci", "ocilake"), "ocifs"),
+    "root": "fsspec-xrootd",
+    "tos": "tosfs",
+    "wandb": "wandbfs",
+    "webhdfs": "requests",
 }
 
 _BY_CODE: dict[str, Diagnosis] = {
@@ -143,8 +156,12 @@ BAD_ENDPOINT = "Invalid endpoint"
 _UNREACHABLE_NAMES = {
     *("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError"),  # botocore
     *("ClientConnectorError", "gaierror", "ConnectionRefusedError"),
+    *("ConnectError", "ConnectTimeout"),  # httpx, of huggingface_hub
 }
-_BROKEN_NAMES = {"TimeoutError", "HTTPClientError", "ConnectionError", "ClientError"}
+_BROKEN_NAMES = {
+    *("ReadError", "ReadTimeout", "RemoteProtocolError"),  # httpx
+    *("TimeoutError", "HTTPClientError", "ConnectionError", "ClientError"),
+}
 
 
 def diagnose(error: BaseException, url: str) -> Diagnosis:
@@ -166,6 +183,9 @@ def diagnose(error: BaseException, url: str) -> Diagnosis:
         return _diagnose_scheme(url)
     if BAD_ENDPOINT in str(error):
         return Trouble.OTHER, f"AWS_ENDPOINT_URL is malformed ({error})", "Write http://host:port"
+    if isinstance(error, TypeError) and is_by_driver(url):
+        what = f"fsspec's driver for {scheme_of(url)}:// takes more than a url ({_reason(error)})"
+        return Trouble.NO_DRIVER, what, "Copy the files to local disk or S3"
     return _diagnose_system(error, names)
 
 
@@ -226,9 +246,10 @@ def _diagnose_status(status: int, code: str, url: str, error: BaseException) -> 
 
 def _diagnose_driver(error: ImportError, url: str) -> Diagnosis:
     scheme = scheme_of(url)
-    package = _PACKAGES.get(scheme) or error.name or f"the fsspec driver for {scheme}://"
+    package = _PACKAGES.get(scheme) or error.name
     what = f"the driver for {scheme}:// is not installed ({_reason(error)})"
-    return Trouble.NO_DRIVER, what, f"Run: pip install {package}"
+    fix = f"Run: pip install {package}" if package else "Install it, or use local disk or S3"
+    return Trouble.NO_DRIVER, what, fix
 
 
 def _diagnose_scheme(url: str) -> Diagnosis:

@@ -12,6 +12,7 @@ from recaption.storage.diagnosis import (
     diagnose,
     type_names,
 )
+from recaption.storage.paths import is_by_driver
 from recaption.storage.shown import text_without_secrets, without_secrets
 from recaption.text import printable
 
@@ -63,7 +64,8 @@ def explained(url: str, doing: str) -> Iterator[None]:
     except StorageError:
         raise
     except Exception as error:
-        if _is_from_storage(error):
+        # Of others' drivers any error is theirs: they raise what their clients raise, and more.
+        if _is_from_storage(error) or is_by_driver(url):
             raise explain(error, url, doing) from error
         raise
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 LOCAL_SCHEMES = ("", "file", "local")
+_OWN_SCHEMES = (*LOCAL_SCHEMES, "s3", "s3a", "http", "https")
 PUBLIC_ONLY = "#only-public"
 """Behind a url that not the user named but a list: its host must be public. No server sees it."""
 
 TEMPORARY_SUFFIX = ".recaption-tmp"
 
-_NAME = r"[A-Za-z][A-Za-z0-9+.-]*"
+_NAME = r"[A-Za-z][A-Za-z0-9+._-]*"
 _CHAINED = re.compile(f"(?:::{_NAME})+://")  # fsspec's way to name one url inside another
 _SCHEME = re.compile(f"^({_NAME})(?:://|{_CHAINED.pattern})")
 _WILDCARD = re.compile(r"[*?[]")
@@ -46,6 +47,11 @@ def scheme_of(url: str) -> str:
 def is_remote(url: str) -> bool:
     """Say whether the url is anything but a path on this machine's file system."""
     return scheme_of(url) not in LOCAL_SCHEMES
+
+
+def is_by_driver(url: str) -> bool:
+    """Say whether a driver of fsspec's is asked for a url, and not a client of ours."""
+    return is_chained(url) or scheme_of(url) not in _OWN_SCHEMES
 
 
 def is_chained(url: str) -> bool:

@@ -34,6 +34,7 @@ _TRANSIENT_NAMES = {
     *("HTTPClientError", "ResponseStreamingError", "IncompleteReadError"),  # botocore
     *("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError"),
     "ResponseParserError",
+    *("ConnectError", "ConnectTimeout", "ReadError", "ReadTimeout", "RemoteProtocolError"),  # httpx
     *("ClientPayloadError", "ClientConnectionError", "ServerDisconnectedError"),  # aiohttp
     *("ConnectionError", "TimeoutError", "gaierror", "IncompleteRead", "FSTimeoutError"),
 }

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from recaption import storage
-from recaption.storage import StorageError, Trouble
+from recaption.storage import RetryPolicy, StorageError, Trouble
 from recaption.storage.errors import HttpStatusError
 from tests.storage.build import QUICK, s3_error
 
@@ -102,3 +102,34 @@ def test_import_is_light() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("hf://datasets/org/name/a.tar", "cannot be reached"),
+        ("hf://x", "namespace/name"),
+        ("gs://b/a", "Run: pip install gcsfs"),
+        ("az://b/a", "Run: pip install adlfs"),
+        ("sftp://127.0.0.1:1/a", "Run: pip install paramiko"),
+        ("dropbox://a/b", "Run: pip install dropboxdrivefs"),
+        ("ftp://127.0.0.1:1/a", "cannot be reached"),
+        ("webhdfs://127.0.0.1:1/a", "cannot be reached"),
+        ("jupyter://h/a", "takes more than a url"),
+        ("reference://a/b", "takes more than a url"),
+        ("generic://a/b", "takes more than a url"),
+        ("tar://a.tar::/nowhere.tar", "no such file"),
+        ("zip://a::http://127.0.0.1:1/b.zip", "could not"),
+    ],
+)
+def test_whatever_a_driver_raises_is_one_line(
+    url: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    for doing in (storage.info, storage.read_bytes, storage.exists, storage.open_read):
+        with pytest.raises(StorageError) as caught:
+            if doing(url, retry=RetryPolicy(1, 0, 0)) is False:
+                raise StorageError(f"could not {words}: no such file")
+        assert "\n" not in str(caught.value)
+    assert words in str(caught.value)
