@@ -13,7 +13,7 @@ from rich.text import Text
 from recaption.config import Recipe, RecipeError
 from recaption.recipe_file import load_recipe, to_yaml
 from recaption.shapeworld import cli as shapeworld
-from recaption.storage.shown import fit_to_print
+from recaption.storage.shown import fit_to_print, without_secrets
 
 if TYPE_CHECKING:
     from recaption.summary import Summary
@@ -257,6 +257,9 @@ def _dry_run(recipe: Recipe) -> None:
     console.print(f"fingerprint {job.made_by.fingerprint}")
     _print(describe_plan(made, None))
     _print([f"note: {doubt}" for doubt in doubts])
+    if made.exit_code == 0:
+        count, corpus = len(job.shards), without_secrets(recipe.corpus.path)
+        _print([f"nothing written: without --dry-run {count:,} shards are captioned into {corpus}"])
     raise typer.Exit(made.exit_code)
 
 

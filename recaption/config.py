@@ -36,13 +36,20 @@ def _spelt(place: str, info: ValidationInfo) -> str:
     return one_spelling(place, variables=not (info.context or {}).get("stored"))
 
 
+def _spelt_pattern(place: str, info: ValidationInfo) -> str:
+    variables = not (info.context or {}).get("stored")
+    return one_spelling(place, variables, is_pattern=True)
+
+
 def _spelt_if_path(model: str, info: ValidationInfo) -> str:
     is_path = model.startswith(("/", ".", "~", "$", "file:")) or os.path.exists(model)  # noqa: PTH110 (says no to any text)
     return _spelt(model, info) if is_path or model.count("/") > 1 else model
 
 
 PlacePath = Annotated[str, AfterValidator(_spelt)]
-"""A path, url, or pattern of them in its one spelling: absolute, the same in any worker."""
+"""A path or url in its one spelling: absolute, the same in any worker."""
+PlacePattern = Annotated[str, AfterValidator(_spelt_pattern)]
+"""The same, or a pattern of them with wildcards and brace ranges."""
 ModelName = Annotated[str, AfterValidator(_spelt_if_path)]
 """A model by its name on a hub, or by a path in its one spelling."""
 
@@ -66,7 +73,7 @@ class Section(BaseModel):
 class SourceConfig(Section):
     """Where the images are and how their shards are laid out."""
 
-    path: PlacePath | list[PlacePath] = Field(
+    path: PlacePattern | list[PlacePattern] = Field(
         description="path, URL, glob, brace range {00000..00999}, or a .txt file that lists them"
     )
     kind: Literal["auto", "webdataset", "parquet", "zip", "folder"] = "auto"
@@ -82,7 +89,7 @@ class SourceConfig(Section):
         "plantnet",
         "web",
     ] = Field(default="generic", description="what the shards are, so what their hints mean")
-    tables: dict[str, PlacePath] = Field(
+    tables: dict[str, PlacePattern] = Field(
         default_factory=dict, description="the adapter's own tables: name to path or URL"
     )
     min_label_score: float = Field(

@@ -24,9 +24,9 @@ _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOL = re.compile(r"(?:yes|no|true|false|on|off)", re.IGNORECASE)
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:_[0-9]{3})+)")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9_]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_FLOAT = re.compile(rf"(?:{_INT.pattern}(?:\.[0-9]*)?|[-+]?\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _BEYOND = re.compile(r"([-+]?)\.(inf|nan)", re.IGNORECASE)
-_LONGEST_NUMBER = 400  # digits; Python refuses to read numbers of some thousand
+_LONGEST_NUMBER = 4000  # characters; Python reads no more than 4300
 
 
 class RecipeYamlError(ValueError):

@@ -246,7 +246,9 @@ def test_a_plan_of_shards_on_s3(tmp_path: Path, kind: str) -> None:
         storage.delete(file.url for file in storage.list_tree(url))
 
 
-def test_the_command_prints_it_and_dry_run_the_recipe_too(tmp_path: Path) -> None:
+def test_the_command_prints_it_and_dry_run_the_recipe_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = write_photos(tmp_path / "[red]in", images=3)
     recipe = tmp_path / "r.yaml"
     recipe.write_text(f"source: {{path: '{source}'}}\nengine: {{kind: echo}}\n")
@@ -257,6 +259,10 @@ def test_the_command_prints_it_and_dry_run_the_recipe_too(tmp_path: Path) -> Non
     dry = recaption("caption", recipe, corpus, "--dry-run")
     assert dry.code == 0 and "[red]in" in dry.out and "fingerprint " in dry.out
     assert "images    about 6 " in dry.out
+    assert dry.out.endswith(f"--dry-run 2 shards are captioned into {tmp_path}/corpus\n")
+    monkeypatch.chdir(source)
+    dry = recaption("caption", recipe, "corpus.path=../My set #3", "source.path=*.tar", "--dry-run")
+    assert dry.out.endswith(f"--dry-run 2 shards are captioned into {tmp_path}/My set #3\n")
     assert not (tmp_path / "corpus").exists(), "neither writes anything"
 
 

@@ -144,6 +144,7 @@ def test_any_editor_will_do(encoding: str, end: str) -> None:
 LITERAL = [
     "/data/My set #3/captions", "*.tar", "@home", "%20x", "/a: b", "/a:b", "&x", "!x", "{a,b}.tar",
     "[0-9].tar", "[ab]*.tar", "a\\b", " x ", "it's", 'the "best"', "- x", "? x", "a, b", "|", ">",
+    "1_", "1_0", "-1_", "9" * 5000,
     "null", "~x", "yes", "010", "1e3", "2024-01-31", "#1", "`x`", "{a: 1}", "ü", "x=y", "a\tb",
 ]  # fmt: skip
 

@@ -19,17 +19,19 @@ from recaption.text import printable
 
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 _CHOICE = re.compile(r"\{(?:[/~]|[A-Za-z][A-Za-z0-9+.-]*:)")
+_SPECIAL = re.compile(r"[*?\[{]")
 _FILE_URL = re.compile(r"(?:file|local):/", re.IGNORECASE)
 _OBJECT_STORES = {"s3": "s3", "s3a": "s3", "s3n": "s3", "gs": "gs", "gcs": "gs", "az": "az"}
 _OF_A_JOB = "/runtime_resources/working_dir_files/"
 """Where Ray unpacks what `ray job submit --working-dir` takes along."""
 
 
-def one_spelling(place: str, variables: bool = True) -> str:
+def one_spelling(place: str, variables: bool = True, is_pattern: bool = False) -> str:
     """Return the one spelling of a path or url; a pattern's wildcards and braces stay as they are.
 
-    Links stay links. `variables=False`: `$NAME` is text, as in what was spelt before. Raises
-    ValueError where a variable or a user is not there.
+    Links stay links. `variables=False`: `$NAME` is text, as in what was spelt before. `is_pattern`:
+    wildcards in it are meant, those in the current folder's name are not. Raises ValueError where
+    a variable or a user is not there.
     """
     if not place.strip():
         return place
@@ -46,7 +48,9 @@ def one_spelling(place: str, variables: bool = True) -> str:
     if path.startswith("~") and place == path and not os.path.lexists(path):
         name = printable(place)
         raise ValueError(f"{name}: no such user; write ./{name} for a file of that name")
-    return path if _starts_with_choice(path) else _absolute(path)
+    if _starts_with_choice(path):
+        return path
+    return _absolute(path, is_pattern and bool(_SPECIAL.search(path)))
 
 
 def is_lost_with_job(place: str) -> bool:
@@ -88,13 +92,16 @@ def _remote(url: str) -> str:
     return f"{known}://{bucket}/{key}" if key else f"{known}://{bucket}"
 
 
-def _absolute(path: str) -> str:
+def _absolute(path: str, is_pattern: bool) -> str:
     """Return an absolute path; `..` behind a link is what it is to the operating system."""
-    whole = os.path.join(os.getcwd(), path)
+    here = os.getcwd()
+    if is_pattern and not os.path.lexists(path):
+        here = re.sub(r"([*?[])", r"[\1]", here)
+    whole = os.path.join(here, path)
     before, up, rest = whole.rpartition("/../")
     if up or whole.endswith("/.."):
         top = f"{before}/.." if up else whole
-        if not re.search(r"[{*?]", top):
+        if not _SPECIAL.search(top):
             whole = f"{os.path.realpath(top)}/{rest if up else ''}"
         elif "{" in whole:
             return whole

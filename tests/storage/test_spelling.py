@@ -67,6 +67,20 @@ def test_what_else_there_is(here: str, name: str, wanted: str) -> None:
     assert one_spelling(name.replace("{here}", here)) == wanted.replace("{here}", here)
 
 
+def test_a_patterns_wildcards_are_those_that_were_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "[2024]").mkdir()
+    (tmp_path / "[2024]" / "a*").touch()
+    monkeypatch.chdir(tmp_path / "[2024]")
+    assert one_spelling("*.tar", is_pattern=True) == f"{tmp_path}/[[]2024]/*.tar"
+    assert one_spelling("{0..9}", is_pattern=True) == f"{tmp_path}/[[]2024]/{{0..9}}"
+    assert one_spelling("../*", is_pattern=True) == f"{tmp_path}/*"
+    for name in ("x", "a*"):
+        assert one_spelling(name, is_pattern=True) == f"{tmp_path}/[2024]/{name}"
+    assert one_spelling("*.tar") == f"{tmp_path}/[2024]/*.tar"
+
+
 def test_a_file_of_just_that_name_is_meant(here: str) -> None:
     (Path(here) / "$SCRATCH").mkdir()
     assert one_spelling("$SCRATCH") == f"{here}/$SCRATCH"
