@@ -18,8 +18,8 @@ from recaption.config import AttributesConfig
 from recaption.decode import DecodeError, to_rgb
 from recaption.parts import PreparedPart, PreparedSample
 from recaption.prepare import Preparer
-from recaption.sample import Hint, HintKind, Trust
-from recaption.text import printable
+from recaption.sample import Hint, HintKind, Reason, Rejection, Stage, Trust
+from recaption.text import describe_error, printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -76,7 +76,11 @@ class AttributeStage:
         self._preparer = preparer
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        """Turn a PreparedPart into one whose prompts show the attributes."""
+        """Turn a PreparedPart into one whose prompts show the attributes.
+
+        What is raised at a sample rejects that one: where it is at many together, each is tried
+        alone.
+        """
         part = PreparedPart.from_row(block)
         try:
             self._finder.load()
@@ -88,12 +92,18 @@ class AttributeStage:
 
     def _with_attributes(self, samples: Sequence[PreparedSample]) -> tuple[PreparedSample, ...]:
         pictures = [_picture(sample) for sample in samples]
-        shown = [picture for picture in pictures if picture is not None]
-        hints = iter(self._finder.find(shown) if shown else [])
-        return tuple(
-            sample if picture is None else self._preparer.with_hints(sample, next(hints))
-            for sample, picture in zip(samples, pictures, strict=True)
-        )
+        shown = [k for k, picture in enumerate(pictures) if picture is not None]
+        done = list(samples)
+        try:
+            hints = self._finder.find([picture for picture in pictures if picture is not None])
+            for k, found in zip(shown, hints, strict=True):
+                done[k] = self._preparer.with_hints(samples[k], found)
+        except Exception as e:
+            if len(samples) == 1:
+                failed = Rejection(Stage.PROMPT, Reason.FAILED, describe_error(e))
+                return (replace(samples[0], requests=(), rejection=failed),)
+            return tuple(one for sample in samples for one in self._with_attributes([sample]))
+        return tuple(done)
 
 
 def _picture(sample: PreparedSample) -> Image | None:

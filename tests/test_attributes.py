@@ -14,7 +14,7 @@ from recaption.captioner import _load_likeness
 from recaption.config import AttributesConfig, ClipConfig, RecipeError
 from recaption.parts import PreparedPart
 from recaption.recipe_file import apply_overrides, parse_recipe
-from recaption.sample import HintKind
+from recaption.sample import Hint, HintKind, Reason
 from tests.corpora import jpeg, write_tar
 from tests.corpus.build import open_only
 from tests.two_towers import KINDS, write_checkpoint
@@ -128,3 +128,28 @@ def test_a_similarity_gate_that_does_not_load_is_told_by_its_name(tmp_path: Path
     assert likeness is None and error is not None and error.is_final
     assert str(error).startswith(f"safeguards.clip.model {model} on auto: ")
     assert _load_likeness(ClipConfig()) == (None, None)
+
+
+def test_an_image_that_the_model_cannot_take_is_that_samples_reject(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tar(
+        tmp_path / "p" / "00000.tar", [(f"{k}.jpg", jpeg(size=(40 + k, 40))) for k in range(3)]
+    )
+    job = open_only(tmp_path / "corpus", tmp_path / "p")
+    (part,) = job.preparer.parts(job.shards[0])
+
+    def find(self: AttributeFinder, images: list[Any]) -> list[tuple[Hint, ...]]:
+        if any(image.width == 41 for image in images):
+            raise RuntimeError("odd\x1b[2J image")
+        return [(Hint(HintKind.ATTRIBUTE, "red"),) for _ in images]
+
+    monkeypatch.setattr(AttributeFinder, "find", find)
+    monkeypatch.setattr(AttributeFinder, "load", lambda self: None)
+    stage = AttributeStage(AttributesConfig(model="m", descriptions=["red"]), job.preparer)
+    done = PreparedPart.from_row(stage(part.to_row())).samples
+    assert [s.hints.texts(HintKind.ATTRIBUTE) for s in done] == [["red"], [], ["red"]]
+    assert [bool(s.requests) for s in done] == [True, False, True]
+    rejection = done[1].rejection
+    assert rejection is not None and rejection.reason is Reason.FAILED
+    assert rejection.message == "RuntimeError: odd image"
