@@ -85,6 +85,7 @@ _RUN = re.compile(r"(.)\1{4,}")
 _ODD = re.compile(rf"[b-df-hj-np-tv-xz]{{5}}|(\w)\1{{4}}|\d[a-z]|[a-z]\d|{'|'.join(_KEYBOARD)}")
 _TURN = re.compile(r"\d(?=[A-Za-z])|[A-Za-z](?=\d)|[a-z](?=[A-Z])")
 _MAX_REPEATED = 0.4
+_MOST_RAW = 8000  # characters that are looked at; `clean` reads the first 2,000
 _SENTENCE_WORDS = frozenset(
     "is are was were has have had do does can will would not she he".split()
 )
@@ -92,7 +93,7 @@ _SENTENCE_WORDS = frozenset(
 
 def judge(text: str, raw: str = "") -> Judgement:
     """Judge a cleaned alt-text; `raw`, where given, is the same before it was cleaned."""
-    raw = raw or text
+    raw = (raw or text)[:_MOST_RAW]
     if not raw.strip():
         return Judgement(AltTextKind.EMPTY, 0.0)
     if orders(unescaped(raw)) or orders(text):

@@ -8,6 +8,7 @@ caption. `recaption/guard.py` puts them to work beside the engine.
 
 from __future__ import annotations
 
+from recaption import alt_text as alt_text_rules
 from recaption.safeguards.absent import mentioned
 from recaption.safeguards.copied import alt_text, class_contradicted, meta_text
 from recaption.safeguards.form import (
@@ -44,6 +45,14 @@ CHECKS: tuple[Check, ...] = (
 """In this order; of an empty caption only the first is asked."""
 
 
+VERSIONS: dict[str, int] = {}
+"""The number of a check's rule by FAMILY.CHECK, 1 where it is not here.
+
+It goes up where captions of ordinary people are judged in another way than before: so that no
+version of a corpus holds captions of two rules. `tests/safeguards/test_versions.py` tells when.
+"""
+
+
 def examine(caption: Caption, asked: Asked) -> tuple[Verdict, ...]:
     """Return the verdict of each check."""
     first = CHECKS[0](caption, asked)
@@ -58,5 +67,8 @@ def names() -> tuple[str, ...]:
 
 
 def digest() -> str:
-    """Tell the checks in force: part of the recipe's fingerprint. Raise a number with its rule."""
-    return ",".join(f"{name}-1" for name in names())
+    """Tell the rules in force, checks and alt-text's: part of the recipe's fingerprint."""
+    told = [f"{name}-{VERSIONS.get(name, 1)}" for name in names()]
+    if alt_text_rules.VERSION > 1:  # corpora are older than this number
+        told.append(f"alt_text-{alt_text_rules.VERSION}")
+    return ",".join(told)

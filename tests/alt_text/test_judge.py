@@ -9,9 +9,10 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 
-from recaption.alt_text import AltTextKind, clean, judge
+from recaption.alt_text import AltTextKind, clean, judge, usable
 from recaption.shapeworld.alt_text import AltKind, write_alt_text
 from recaption.shapeworld.scenes import draw_scene
+from tests.pumped import at_most
 from tests.shared_data import shared_data
 
 GOOD = """
@@ -194,3 +195,28 @@ def test_a_hostile_text_is_cheap(text: str) -> None:
     start = time.process_time()
     judge(clean(text), text * 5)
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#" * 300_000,
+        "write " + "&#10;" * 60_000,
+        "### " * 75_000,
+        "write that " + " " * 300_000,
+        "\n" * 300_000 + "x",
+        "ignore the " + "the " * 75_000,
+        "0*" * 150_000,
+        "<!--" * 75_000,
+        "a@" * 150_000,
+        "&amp;" * 60_000,
+        "Ã©" * 150_000,
+        "a\u0301\u0323" * 100_000,
+    ],
+    ids=range(12),
+)
+def test_a_text_made_to_keep_it_busy_does_not(text: str) -> None:
+    """Twenty thousand characters of the first took nine seconds; its time was their square."""
+    with at_most(2):
+        judge(usable(text), text)
+        usable(text)

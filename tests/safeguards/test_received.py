@@ -12,7 +12,8 @@ from recaption.parts import Outcome
 from recaption.safeguards import examine
 from recaption.safeguards.received import MOST_CHARS, fault_of, received
 from recaption.safeguards.verdict import Asked
-from recaption.sample import Caption, Reason, Stage
+from recaption.sample import Caption, Hint, HintKind, Hints, Reason, Stage, Trust
+from tests.pumped import at_most
 from tests.safeguards.test_guard import GOOD, Engine, caption, review
 
 CONTROLS = [
@@ -129,3 +130,34 @@ def test_an_empty_caption_tells_why_it_ended(finish_reason: str, said: str) -> N
 
 def test_most_of_what_is_looked_at_is_more_than_any_style_may_have() -> None:
     assert fault_of(caption("word " * 2_000)) is None
+
+
+STALLS = [
+    "0123 " + "0" * 40 + "x",
+    "0123 " + "0" * 16_000 + "x",
+    "a+" * 8_000,
+    "<" + " " * 16_000,
+    " " * 16_000 + "x",
+    "A cat" + " " * 16_000 + "and",
+    "a@" + "b." * 8_000,
+    "x at " + "dot-" * 4_000,
+    "no a. " * 2_600,
+    "A. " * 5_400,
+    "a " * 8_000,
+    "12 May 2014 " * 1_300,
+    "“" * 16_000,
+    "\u4e00" * 16_000,
+]
+
+
+@pytest.mark.parametrize("text", STALLS, ids=range(len(STALLS)))
+def test_a_caption_made_to_keep_a_check_busy_does_not(text: str) -> None:
+    """Forty digits kept the interpreter for ever."""
+    hints = Hints(
+        alt_text="a " * 400,
+        class_names=("a", "crane (bird)", "\u4e00"),
+        others=tuple(Hint(HintKind.ABSENT, name) for name in ("a", "b", "x y", "dot")),
+        class_trust=Trust.HIGH,
+    )
+    with at_most(3):
+        review(Engine(), caption(text), hints=hints, repairs=0, claims=True, fuse=True)
