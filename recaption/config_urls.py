@@ -13,6 +13,7 @@ def check_base_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")
     except ValueError as e:
         raise ValueError(f"{expected}, got {url!r}: {e}") from e
     if parts.scheme not in ("http", "https") or not host:

@@ -206,7 +206,7 @@ class Server:
                 f"no secure connection: {e}; is it an http:// server, or its certificate unknown?"
             )
             raise Trouble(text, was_sent=False, is_hopeless=True) from e
-        except (aiohttp.InvalidURL, aiohttp.ClientResponseError) as e:
+        except (aiohttp.InvalidURL, aiohttp.ClientResponseError, UnicodeError) as e:
             text = f"no server of HTTP at this URL: {type(e).__name__}: {cut(str(e))}"
             raise Trouble(text, is_hopeless=True) from e
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as e:

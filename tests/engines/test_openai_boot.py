@@ -140,6 +140,10 @@ def test_a_port_of_another_kind(greeting: bytes, words: str) -> None:
     assert words in asyncio.run(go())
 
 
+def test_a_host_that_is_no_name() -> None:
+    assert "no server of HTTP at this URL" in boot_error({}, url="http://xn--/v1", **PATIENT)
+
+
 def test_https_of_a_server_of_http() -> None:
     async def go() -> str:
         async with serving() as endpoint:
@@ -210,6 +214,7 @@ def test_a_test_image_without_a_caption_is_told_and_ends_nothing(answer: Raw, wo
         ("ftp://host/v1", "expected a base URL"),
         ("http://host:99999/v1", "Port out of range"),
         ("http:///v1", "expected a base URL"),
+        ("http://a..b/v1", "label empty"),
         ("http://[::1/v1", "expected a base URL"),
         ("http://h/v1 ", "white space"),
         ("http://user:secret@h/v1", "a password in it"),
