@@ -310,7 +310,7 @@ class _Trial:
         if now - self.started > _PATIENCE * (self.until - self.started):
             raise RequestFailed(
                 Reason.TIMEOUT,
-                f"{trouble} (for {now - self.started:.0f} s, while others were answered): lower"
+                f"{trouble} (for {now - self.started:.0f} s, while the server is well): lower"
                 " engine.concurrency or raise engine.timeout_s",
             )
 

@@ -51,7 +51,7 @@ class Server:
         self.url = url.rstrip("/")
         self.model = model
         self.outages = 0
-        self.last_answer = 0.0  # on the monotonic clock
+        self.last_answer = 0.0  # to a request or a check, on the monotonic clock
         self._tell = tell
         self._questions = self._answered = 0  # whether the server is well, asked and told
         self._is_well = False
@@ -125,6 +125,7 @@ class Server:
         if self.check_body is not None:
             url = f"{self.url}/chat/completions"
             await self._request("POST", url, self.check_body, min(_CHECK_S, self._timeout_s))
+            self.last_answer = time.monotonic()
         return owner
 
     async def is_well(self) -> bool:

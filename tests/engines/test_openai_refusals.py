@@ -261,6 +261,18 @@ def test_a_busy_server_that_answers_others_ends_one_request_in_its_words() -> No
     play(scenario, settings={"timeout_s": 1.0}, faults_of={"cursed": Status(429, "slow")})
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_is_busy_for_one_request_alone_ends_that(status: int) -> None:
+    """Nothing else is asked: that the server is well, its checks say."""
+
+    async def scenario(engine: OpenAIEngine, endpoint: FakeEndpoint) -> None:
+        with pytest.raises(RequestFailed, match=f"HTTP {status}: never"):
+            await engine.answer(job(0, prompt="cursed"))
+
+    faults_of: dict[str, Trick] = {"cursed": Status(status, "never")}
+    play(scenario, settings={"timeout_s": 1.0}, faults_of=faults_of)
+
+
 def test_an_outage_is_told_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
 
