@@ -23,6 +23,7 @@ from recaption.decode.spec import DecodeError, ImageSpec, guarded
 
 __all__ = ["DecodeError", "ImageSpec", "PreparedImage", "decode_rgb", "prepare", "to_rgb"]
 
+_COARSER = (75, 50, 25)
 FULL_SIZE = ImageSpec(short_side=2**31)
 
 
@@ -48,7 +49,7 @@ def prepare(data: bytes, spec: ImageSpec) -> PreparedImage:
     with guarded():
         picture = _read(data, spec)
         height, width = picture.pixels.shape[:2]
-        encoded = data if _is_fit(data, picture) else encode(picture, spec.quality)
+        encoded = data if _is_fit(data, picture, spec) else _encode(picture, spec)
     return PreparedImage(
         data=encoded,
         width=width,
@@ -78,6 +79,16 @@ def _read(data: bytes, spec: ImageSpec) -> Picture:
         return apart.read(data, spec, error.cost)
 
 
-def _is_fit(data: bytes, picture: Picture) -> bool:
+def _is_fit(data: bytes, picture: Picture, spec: ImageSpec) -> bool:
     """Whether the original bytes may travel: nothing to change, and no baggage to speak of."""
-    return picture.is_plain and len(data) <= picture.pixels.nbytes + 65_536
+    most = min(picture.pixels.nbytes + 65_536, spec.most_bytes)
+    return picture.is_plain and len(data) <= most
+
+
+def _encode(picture: Picture, spec: ImageSpec) -> bytes:
+    """Encode at the quality wanted, or less where it is long and full of noise."""
+    for quality in (spec.quality, *_COARSER):
+        encoded = encode(picture, quality)
+        if len(encoded) <= spec.most_bytes:
+            break
+    return encoded

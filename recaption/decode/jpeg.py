@@ -30,7 +30,7 @@ MAX_SEGMENTS = 10_000
 _START_OF_SCAN, _END_OF_IMAGE, _APP1 = 0xDA, 0xD9, 0xE1
 # A marker; not what stands for 0xFF in a scan, nor a restart, nor the filling before a marker.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])", re.DOTALL)
-_END = b"\xff\xd9"
+_END, _SCAN = b"\xff\xd9", b"\xff\xda"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF; the others are DHT, JPG, DAC
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})  # the last two arithmetic
 _COMMON_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive
@@ -78,10 +78,13 @@ def read(data: bytes, spec: ImageSpec, budget: Budget) -> Picture:
     has_end = data.rfind(_END, header.scan) >= 0  # done at once, find takes 5% of it all
     if not has_end:  # a few bytes less, which every reader forgives where no pixel is in them
         data = data.removesuffix(b"\xff") + _END
-    scans = _scans(data, header) if header.has_scans else []
-    if not has_end and header.has_scans and not _is_refined(data, header, scans):
-        raise _cut_short(data, has_end)
-    budget.check(_cost(data, header, 1 + len(scans), spec))
+    scans = 1 + data.count(_SCAN, header.scan) if header.has_scans else 1  # so many at most
+    if scans > MAX_SCANS or not has_end:
+        following = _scans(data, header)
+        scans = 1 + len(following)
+        if not has_end and header.has_scans and not _is_refined(data, header, following):
+            raise _cut_short(data, has_end)
+    budget.check(_cost(data, header, scans, spec))
     pixels = _decode(data, header, spec) if header.is_common else None
     is_plain = pixels is not None and has_end
     if pixels is None:  # CMYK and other rarities, or OpenCV gave up: Pillow decodes or says why
@@ -217,7 +220,7 @@ def _cut_short(data: bytes, has_end: bool) -> DecodeError:
 def _is_refined(data: bytes, header: Header, scans: list[bytes]) -> bool:
     """Whether every coefficient of every component was sent to its last bit (T.81, G.1.1)."""
     missing = {(component, k) for component in header.components for k in range(64)}
-    first = data.rfind(b"\xff\xda", 0, header.scan)
+    first = data.rfind(_SCAN, 0, header.scan)
     for scan in (data[first + 4 : header.scan], *scans):
         count = scan[0] if scan else 0
         if len(scan) >= 4 + 2 * count and not scan[3 + 2 * count] & 15:

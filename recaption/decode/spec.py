@@ -89,6 +89,15 @@ class ImageSpec:
         """The length in pixels that the longer side is reduced to where it is longer still."""
         return LONGEST_ASPECT * self.short_side
 
+    @property
+    def most_bytes(self) -> int:
+        """The bytes that a prepared image may have: 3.2 MB at the usual 448.
+
+        Noise has 3 for a pixel, so none is touched whose sides are less than 5 to 1. A part holds
+        hundreds of them.
+        """
+        return 65_536 + 16 * self.short_side**2
+
     def check_size(self, width: int, height: int) -> None:
         """Raise DecodeError where the original is too large or too small."""
         pixels = width * height

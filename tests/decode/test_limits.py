@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 import zlib
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from recaption.decode import ImageSpec, decode_rgb, prepare
 from recaption.sample import Reason
@@ -93,3 +95,38 @@ def test_a_jpeg_with_thousands_of_scans_is_refused() -> None:
     last, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
     assert decode_rgb(data, SPEC).shape == (448, 448, 3)
     assert reason_of(data[:last] + data[last:end] * 2000 + data[end:]) == Reason.CORRUPT
+
+
+def test_scans_are_counted_as_the_decoder_finds_them() -> None:
+    """A comment that holds an end marker hid 200 scans; one that holds 200 of scans hides none."""
+    data = encode(quarters(800, 800), "JPEG", progressive=True)
+    first, last, end = (
+        data.index(b"\xff\xda"),
+        data.rindex(b"\xff\xda"),
+        data.rindex(b"\xff\xd9"),
+    )
+    second = data.index(b"\xff\xc4", first)
+    hidden = data[:second] + b"\xff\xfe\0\x04\xff\xd9" + data[second:last]
+    assert reason_of(hidden + data[last:end] * 200 + data[end:]) == Reason.CORRUPT
+    harmless = b"\xff\xfe\x02\x02" + b"\xff\xda" * 256
+    assert decode_rgb(data[:second] + harmless + data[second:], SPEC).shape == (448, 448, 3)
+
+
+def test_segments_of_a_jpeg_have_a_limit() -> None:
+    data = encode(quarters(), "JPEG")
+    assert reason_of(data[:2] + b"\xff\xfe\0\x02" * 1_000_000 + data[2:]) == Reason.CORRUPT
+    assert decode_rgb(data[:2] + b"\xff" * 1_000_000 + data[2:], SPEC).shape == (64, 96, 3)
+
+
+def test_what_is_prepared_has_few_bytes_whatever_its_shape() -> None:
+    """A part holds 256 prepared images: 448 x 100,000 pixels of noise were 50 MB each."""
+    noise = np.random.default_rng(1).integers(0, 256, (100, 20_000, 3), np.uint8)
+    spec = ImageSpec(short_side=100)
+    for kind in ("BMP", "PNG", "JPEG"):
+        prepared = prepare(encode(Image.fromarray(noise), kind), spec)
+        assert (prepared.width, prepared.height) == (3_200, 16)
+        assert len(prepared.data) <= spec.most_bytes
+    for width in (500, 3_200):
+        prepared = prepare(encode(Image.fromarray(noise[:, :width]), "PNG"), spec)
+        assert (prepared.width, prepared.height) == (width, 100)
+        assert len(prepared.data) <= spec.most_bytes
