@@ -112,7 +112,13 @@ def open_job(recipe: Recipe, is_there: bool = False) -> Job:
     if is_there:
         read_manifest(corpus)
         pick_version(corpus, job.made_by.fingerprint)
-    open_corpus(recipe, job.root, job.made_by.dataset, job.made_by.fingerprint)
+
+    def is_same() -> bool:
+        from recaption.corpus.moved import has_its_images
+
+        return has_its_images(corpus, recipe.source, job.shards)
+
+    open_corpus(recipe, job.root, job.made_by.dataset, job.made_by.fingerprint, is_same)
     return job
 
 

@@ -130,7 +130,7 @@ def trusted_recipe(made: Recipe, wanted: RecaptionConfig) -> Recipe:
         "caption": made.caption.model_copy(update={"templates": wanted.templates}).model_dump(),
         "run": {},
     }
-    return parse_recipe(made.model_dump() | ours, "recaption.engine")
+    return parse_recipe(made.model_dump() | ours, "recaption.engine", is_stored=True)
 
 
 def _engine_of(made: Recipe) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -43,8 +44,18 @@ def read_manifest(corpus: str) -> Manifest:
     return manifest
 
 
-def open_corpus(recipe: Recipe, root: str, dataset: str, fingerprint: str) -> Manifest:
-    """Make a corpus, or check that this recipe continues the one that is there."""
+def open_corpus(
+    recipe: Recipe,
+    root: str,
+    dataset: str,
+    fingerprint: str,
+    is_same: Callable[[], bool] = lambda: False,
+) -> Manifest:
+    """Make a corpus, or check that this recipe continues the one that is there.
+
+    `is_same` is asked where the images are in another place than they were: whether they are those
+    that were captioned.
+    """
     corpus = recipe.corpus.path
     wanted = Manifest(
         format=FORMAT,
@@ -57,7 +68,7 @@ def open_corpus(recipe: Recipe, root: str, dataset: str, fingerprint: str) -> Ma
     if not storage.exists(url):
         storage.put_if_absent(url, json.dumps(asdict(wanted), indent=1).encode())
     found = read_manifest(corpus)
-    _check(corpus, found, wanted)
+    _check(corpus, found, wanted, is_same)
     versions = list_versions(corpus)
     if versions and fingerprint not in versions and recipe.corpus.on_change == "error":
         raise RecipeError(_changed(corpus, versions, fingerprint))
@@ -102,7 +113,7 @@ def pick_version(corpus: str, fingerprint: str = "", key: str = "--version") -> 
     )
 
 
-def _check(corpus: str, found: Manifest, wanted: Manifest) -> None:
+def _check(corpus: str, found: Manifest, wanted: Manifest, is_same: Callable[[], bool]) -> None:
     if found.part_samples != wanted.part_samples:
         raise RecipeError(
             f"{corpus}: its parts have {found.part_samples} samples, the recipe says"
@@ -115,7 +126,7 @@ def _check(corpus: str, found: Manifest, wanted: Manifest) -> None:
             f" set source.dataset={found.dataset} if it is the same, or another corpus.path"
         )
     old = location_of(found.root)  # it had passwords in it once
-    if old != wanted.root and not is_same_place(old, wanted.root):
+    if old != wanted.root and not is_same_place(old, wanted.root) and not is_same():
         raise RecipeError(
             f"{corpus}: shard names are paths below {found.root}, this recipe's are below"
             f" {wanted.root}; if the images moved: `recaption move {corpus} --source"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
@@ -13,6 +14,7 @@ from recaption.corpus.ledger import Ledger
 from recaption.corpus.manifest import list_versions, read_manifest, read_recipe, recipe_url
 from recaption.corpus.reader import CorpusReader
 from recaption.job import list_source
+from recaption.notices import note
 from recaption.recipe_file import to_yaml
 from recaption.sample import Shard
 
@@ -54,6 +56,25 @@ def move_source(corpus: str, place: str) -> tuple[str, int]:
     return root, shards
 
 
+def has_its_images(corpus: str, source: SourceConfig, shards: Iterable[Shard]) -> bool:
+    """Say whether a source has a corpus's captioned shards, and in one part the very images."""
+    found = {shard.name: shard for shard in shards}
+    versions = list_versions(corpus)
+    if any(Ledger(corpus, version).committed().parts.keys() - found for version in versions):
+        return False
+    try:
+        compared = [_check_images(CorpusReader(corpus, one), source, found) for one in versions]
+    except storage.StorageError:
+        return False
+    if any(compared):
+        note(
+            "the images are in another place than when they were captioned; `recaption move`"
+            " tells the corpus for good",
+            corpus,
+        )
+    return any(compared)
+
+
 def _check_is_quiet(corpus: str) -> None:
     from recaption.status import read_runs
 
@@ -76,11 +97,15 @@ def _check_shards(
         )
 
 
-def _check_images(reader: CorpusReader, source: SourceConfig, found: dict[str, Shard]) -> None:
-    """Compare the images of the first part with captions to what was captioned."""
+def _check_images(reader: CorpusReader, source: SourceConfig, found: dict[str, Shard]) -> bool:
+    """Compare the images of the first part with captions to what was captioned, if there is one.
+
+    Raises StorageError where they are others.
+    """
     for part, records in reader.iter_parts():
         captions = reader.captions(records)
         if captions.num_rows:
             for _ in joined(source, found, part, captions):
                 pass
-            return
+            return True
+    return False

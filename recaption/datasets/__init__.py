@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from recaption import storage
-from recaption.config import RecipeError, SourceConfig, nearest
+from recaption.config import STORED, RecipeError, SourceConfig, nearest
 from recaption.sample import Hints, Sample
 from recaption.storage.shown import without_secrets
 from recaption.text import printable
@@ -140,7 +140,7 @@ def open_reader(source: SourceConfig) -> HintReader:
 
 @lru_cache(maxsize=4)
 def _open_reader(source_json: str) -> HintReader:
-    source = SourceConfig.model_validate_json(source_json)
+    source = SourceConfig.model_validate_json(source_json, context=STORED)
     try:
         return load_adapter(source.adapter).open_reader(Tables(source.tables), source)
     except (RecipeError, storage.StorageError):

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from recaption import storage
-from recaption.config import SourceConfig
+from recaption.config import STORED, SourceConfig
 from recaption.notices import note
 from recaption.sources.base import FOREIGN_IMAGES, IMAGE_EXTENSIONS, extension_of
 from recaption.sources.inside import FolderFiles, UnreadableFileError, names_below
@@ -147,7 +147,7 @@ def _entries(url: str) -> frozenset[str]:
 @lru_cache(maxsize=4)
 def _names_twice(url: str, source_json: str) -> frozenset[str] | None:
     """Return the folded names that several images below a folder have; None: too many to tell."""
-    source = SourceConfig.model_validate_json(source_json)
+    source = SourceConfig.model_validate_json(source_json, context=STORED)
     names = storage.list_names(url) if storage.is_remote(url) else names_below(url, source)
     counts = Counter[str]()
     for number, name in enumerate(names):

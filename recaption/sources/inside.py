@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from recaption import storage
-from recaption.config import SourceConfig
+from recaption.config import STORED, SourceConfig
 from recaption.notices import note
 from recaption.sample import Shard
 from recaption.sources.base import BrokenShard
@@ -180,7 +180,7 @@ def _pieces(file: io.FileIO, size: int, limit: int) -> Iterator[bytes]:
 @lru_cache(maxsize=4)
 def _named(paths: tuple[str, ...], root: str) -> tuple[str, frozenset[str]]:
     """Return a source's root, and what its paths name without a pattern."""
-    source = SourceConfig(path=list(paths), root=root)
+    source = SourceConfig.model_validate({"path": list(paths), "root": root}, context=STORED)
     places = find_places(source)
     urls = frozenset(url for place in places if not place.is_glob for url in place.urls)
     return root_of(source, places), urls

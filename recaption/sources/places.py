@@ -106,7 +106,8 @@ def below(url: str, root: str) -> str:
 
 def absolute(path: str) -> str:
     """Return a path in its one spelling, which holds in every worker; urls of the web stay."""
-    return path if is_web(path) else one_spelling(path)
+    # A $ is no variable here: a recipe's own were looked up, and a stranger's must not be.
+    return path if is_web(path) else one_spelling(path, variables=False)
 
 
 def nearest_there(url: str) -> str:
@@ -177,7 +178,7 @@ def _host(url: str) -> list[str]:
 
 
 def _is_absolute(path: str) -> bool:
-    return storage.is_remote(path) or path.startswith(("/", "~", "$", "file:/"))
+    return storage.is_remote(path) or path.startswith(("/", "~", "file:/"))
 
 
 def _place(path: str) -> Place:

@@ -12,6 +12,7 @@ from recaption.config import RecipeError
 from recaption.corpus.manifest import pick_version, read_manifest, read_recipe
 from recaption.corpus.moved import move_source
 from recaption.corpus.reader import CorpusReader
+from recaption.notices import take_notices
 from recaption.storage import StorageError
 from tests.command_line import recaption
 from tests.corpora import jpeg, write_tar
@@ -21,13 +22,14 @@ from tests.corpus.build import caption, files_of, open_only
 def test_a_corpus_is_told_where_its_images_are_now(
     tmp_path: Path, corpus: str, photos: Path
 ) -> None:
-    caption(corpus, photos)
+    version = caption(corpus, photos).made_by.fingerprint
     caption(corpus, photos, "seed=2", "corpus.on_change=new")
     new = tmp_path / "other" / "photos"
     new.parent.mkdir()
     photos.rename(new)
-    with pytest.raises(RecipeError, match=r"if the images moved: `recaption move .* --source "):
-        open_only(corpus, new)
+    assert not open_only(corpus, new).pending(CorpusReader(corpus, version).committed())
+    assert "another place than when they were captioned" in take_notices()[0].kind
+    assert read_manifest(corpus).root == str(photos), "a run does not decide it for good"
     export = ["export", corpus, "--version", pick_version_of(corpus), "--to", "webdataset"]
     result = recaption(*export, "--out", tmp_path / "out")
     assert result.code == 2 and f"`recaption move {corpus} --source PLACE`" in result.complaint
@@ -72,6 +74,8 @@ def test_a_place_without_its_images_changes_nothing(
     before = {name: (tmp_path / "corpus" / name).read_bytes() for name in files_of(made)}
     with pytest.raises((RecipeError, StorageError), match=message):
         move_source(made, str(tmp_path / place))
+    with pytest.raises((RecipeError, StorageError), match=f"recaption move|{message}"):
+        open_only(made, tmp_path / place, "source.dataset=photos")
     assert before == {name: (tmp_path / "corpus" / name).read_bytes() for name in files_of(made)}
 
 
@@ -122,3 +126,21 @@ def test_a_retry_makes_no_corpus(tmp_path: Path, photos: Path) -> None:
     other = recaption("retry", recipe, "seed=7", "corpus.on_change=new")
     assert other.code == 2 and "no version " in other.complaint
     assert files_of(tmp_path / "corpus") == before
+
+
+def test_a_strangers_dollar_is_no_variable(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A corpus's own recipe must not carry what stands in our environment to where it points."""
+    monkeypatch.setenv("A_KEY", "secret")
+    made = str(tmp_path / "corpus")
+    version = caption(made, photos).made_by.fingerprint
+    file = Path(made, "recipes", f"{version}.yaml")
+    file.write_text(file.read_text().replace(str(photos), "/data/$A_KEY/photos"))
+    assert read_recipe(made, version).source.path == "/data/$A_KEY/photos"
+    result = recaption("export", made, "--to", "webdataset", "--out", tmp_path / "out")
+    assert result.code == 2 and "$A_KEY" in result.complaint and "secret" not in result.complaint
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{tmp_path}/$A_KEY.tar\n")
+    with pytest.raises(RecipeError, match=r"\$A_KEY\.tar"):
+        open_only(tmp_path / "corpus2", listed)
