@@ -8,6 +8,7 @@ from typing import Any
 from recaption import keyed
 from recaption.config import CaptionConfig, Recipe, SafeguardsConfig, SourceConfig
 from recaption.engines.identity import similarity_hash
+from recaption.storage.shown import is_secret_name
 
 _RATE_ONLY = frozenset(
     "max_num_seqs max_num_batched_tokens gpu_memory_utilization kv_cache_memory_bytes swap_space"
@@ -24,7 +25,11 @@ def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
 
     Not in it: what only moves or speeds the work (paths, replicas, batch sizes). 16 hex digits.
     """
-    args = {k: v for k, v in recipe.engine.args.items() if k not in _RATE_ONLY}
+    args = {
+        k: v
+        for k, v in recipe.engine.args.items()
+        if k not in _RATE_ONLY and not is_secret_name(k)  # a key that was renewed changes nothing
+    }
     asked = recipe.caption.model_dump(exclude={"templates", "subject"})  # `prompts_hash` tells them
     for young in ("language", "clean_alt_text"):
         if asked[young] == getattr(CaptionConfig(), young):

@@ -86,6 +86,7 @@ INDIFFERENT = [
     "run.reject_limit=0.5",
     "run.read_cpus=2",
     "run.passes=9",
+    "engine.args.hf_token=abc",
     "engine.replicas=8",
     "engine.num_gpus=1",
     "engine.num_cpus=3",

@@ -3,8 +3,8 @@
 python -m tests.benchmarks.crop_truth CORPUS SHARDS [key=value of a training recipe ...]
 
 CORPUS holds captions of rendered SHARDS, and those of the crops that the recipe draws (train with
-`recaption.is_live=true` first, or give --caption to make them now, which takes the corpus's own
-engine). Prints, under plain crops and as recaptioned, the share of pairs whose text names
+`recaption.is_live=true` first, or give --caption and recaption.engine='{kind: ...}' to make them
+now). Prints, under plain crops and as recaptioned, the share of pairs whose text names
 
 - `absent`: a thing in a colour of which the crop holds nothing, or a trace;
 - `invention`: a thing that cannot be told in the crop, so also one of which a bit is left;

@@ -1,6 +1,6 @@
 """What a live captioner costs the data path: images/s of its reader with and without one beside it.
 
-    .venv/bin/python -m tests.benchmarks.live_crops CORPUS SHARDS
+    .venv/bin/python -m tests.benchmarks.live_crops CORPUS SHARDS recaption.engine='{kind: ...}'
 
 CORPUS was captioned by a recipe on real vLLM, such as configs/caption/scenes.yaml. `ready`: no
 engine runs, crops without a caption are shown under the whole image's. `live`: the same crops,
