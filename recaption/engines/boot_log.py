@@ -14,7 +14,7 @@ from recaption.text import printable
 
 _TAIL = 256 * 1024  # bytes that are searched
 _ERROR = re.compile(r"(?:^|\s)((?:\w+\.)*\w*(?:Error|Exception|Interrupt)): (\S.*)$", re.M)
-_NOTHING_NEW = re.compile(r"Engine core initialization failed|EngineDeadError")
+_NOTHING_NEW = re.compile(r"initialization failed|EngineDeadError|root cause|[Ss]ee stack trace")
 
 
 class BootLog:

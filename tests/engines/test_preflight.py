@@ -192,6 +192,8 @@ def test_what_an_engine_s_own_process_died_of_is_read_from_the_log(tmp_path: Pat
         log = BootLog()
         dies = "raise ValueError('No memory\\x1b[2J for the cache blocks')"
         subprocess.run([sys.executable, "-c", dies])
+        print("(Worker pid=7) ERROR [x.py:1] Exception: WorkerProc initialization failed due to an"
+              " exception in a background process.", file=sys.stderr)
         print("RuntimeError: Engine core initialization failed. See above.", file=sys.stderr)
         sys.stderr.flush()
         open(sys.argv[1], "w").write(log.cause())
