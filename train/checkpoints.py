@@ -24,10 +24,15 @@ import torch
 
 from recaption import storage
 from recaption.config import RecipeError
+from recaption.notices import note
 from recaption.storage import StorageError, Trouble
+from recaption.text import printable
 from train.config import CheckpointConfig
 
 FOLDER = "checkpoints"
+DAMAGED = "checkpoints that cannot be read; the one before counts"
+"""The kind of notice."""
+
 _RECORD = re.compile(r"\d{12}\.json")
 _DATA = re.compile(r"\d{12}-[0-9a-f]+\.pt")
 
@@ -52,10 +57,21 @@ class Record:
     @classmethod
     def from_json(cls, text: bytes) -> Record:
         """Read a record. Raises ValueError where it is none."""
-        row = json.loads(text)
-        if not isinstance(row, dict) or not {"images", "data", "size", "blake2b"} <= row.keys():
+        try:
+            row = json.loads(text)
+            made = cls(**{f.name: row[f.name] for f in fields(cls) if f.name in row})
+            is_one = (
+                isinstance(made.images, int)
+                and isinstance(made.size, int)
+                and isinstance(made.recipe, dict)
+                and _DATA.fullmatch(made.data) is not None
+                and all(isinstance(value, int | float) for value in made.metrics.values())
+            )
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as e:
+            raise ValueError(f"not the record of a checkpoint: {printable(str(e))[:200]}") from e
+        if not is_one:
             raise ValueError("not the record of a checkpoint")
-        return cls(**{f.name: row[f.name] for f in fields(cls) if f.name in row})
+        return made
 
 
 class Checkpoints:
@@ -67,15 +83,48 @@ class Checkpoints:
         self._config = config or CheckpointConfig()
 
     def records(self) -> list[Record]:
-        """Return the records of checkpoints that are there whole, oldest first."""
+        """Return the records of checkpoints that are there whole, oldest first.
+
+        One that is cut short or whose record is damaged is passed over and noted, as long as there
+        is another. Raises RecipeError where there is none.
+        """
         names = set(storage.list_own(self._out, FOLDER))
-        found = [self._read_record(name) for name in sorted(names) if _RECORD.fullmatch(name)]
-        return [record for record in found if record.data in names]
+        whole: list[Record] = []
+        damaged: list[str] = []
+        for name in sorted(name for name in names if _RECORD.fullmatch(name)):
+            try:
+                record = self._read_record(name)
+                if record.data in names:
+                    self._check_size(record)
+                    whole.append(record)
+            except RecipeError as e:
+                damaged.append(str(e))
+        if damaged and not whole:
+            raise RecipeError(damaged[-1])
+        for why in damaged:
+            note(DAMAGED, why)
+        return whole
 
     def latest(self) -> Record | None:
         """Return the record of the checkpoint with the most images seen."""
         records = self.records()
         return records[-1] if records else None
+
+    def load_latest(self) -> tuple[Record, dict[str, Any]] | None:
+        """Return the last checkpoint that can be read, None where there is none yet.
+
+        Those behind it are noted. Raises RecipeError where none can be read.
+        """
+        why: RecipeError | None = None
+        for record in reversed(self.records()):
+            try:
+                return record, self.load(record)
+            except RecipeError as e:
+                note(DAMAGED, str(e))
+                why = e
+        if why is not None:
+            raise why
+        return None
 
     def save(
         self,
@@ -112,9 +161,24 @@ class Checkpoints:
                 f" {_digest(data)}, expected {record.size:,} with {record.blake2b}; remove its"
                 " record to go on from the one before"
             )
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        assert isinstance(state, dict)
+        try:
+            state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        except Exception as e:  # it is as it was written, but by no run of this program
+            words = printable(str(e))[:200]
+            raise RecipeError(f"checkpoint {url} holds more than weights: {words}") from e
+        if not isinstance(state, dict) or not isinstance(state.get("nets"), dict):
+            raise RecipeError(f"checkpoint {url} is of another program; give another out")
         return state
+
+    def _check_size(self, record: Record) -> None:
+        """Raise RecipeError where a checkpoint is cut short."""
+        url = storage.join(self._folder, record.data)
+        size = storage.info(url).size
+        if size not in (record.size, None):
+            raise RecipeError(
+                f"checkpoint {url} is damaged: it has {size:,} bytes, expected {record.size:,};"
+                " remove its record, or give another out"
+            )
 
     def _read_record(self, name: str) -> Record:
         url = storage.join(self._folder, name)

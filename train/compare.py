@@ -38,7 +38,7 @@ from train.check import check_machine, check_metrics, collect, open_checked
 from train.compare_pictures import Result, draw_results, draw_samples
 from train.config import TrainRecipe, load_train_recipe
 from train.errors import RecipeErrors, TrainingError
-from train.logs import read_lines
+from train.logs import read_rows
 from train.pace import images_in_all
 from train.progress import Report
 from train.run_folder import check_run
@@ -220,8 +220,7 @@ def is_finished(cell: Cell) -> bool:
 def final_values(cell: Cell) -> dict[str, float]:
     """Return what was measured last, by name; nothing where nothing was."""
     values: dict[str, float] = {}
-    for line in read_lines(cell.recipe.out):
-        row = json.loads(line)
+    for row in read_rows(cell.recipe.out):
         if row["images"] >= images_in_all(cell.recipe):
             values |= {k: v for k, v in row.items() if k != "images"}
     return values
@@ -229,7 +228,7 @@ def final_values(cell: Cell) -> dict[str, float]:
 
 def _seen(cell: Cell) -> int:
     """Return how many images a cell has seen, as logged."""
-    return max((json.loads(line)["images"] for line in read_lines(cell.recipe.out)), default=0)
+    return max((row["images"] for row in read_rows(cell.recipe.out)), default=0)
 
 
 def results(cells: Sequence[Cell]) -> dict[str, dict[str, Result]]:

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -29,7 +30,7 @@ class RunLog:
         self._is_remote = storage.is_remote(out)
         self._scratch = tempfile.TemporaryDirectory() if self._is_remote else None
         self._folder = Path(self._scratch.name if self._scratch else out).expanduser()
-        kept = [line for line in read_lines(out) if json.loads(line)["images"] <= images]
+        kept = [json.dumps(row) for row in read_rows(out) if row["images"] <= images]
         lines = storage.join(str(self._folder), LINES)
         storage.write_bytes(lines, "".join(f"{line}\n" for line in kept).encode())
         self._lines = Path(lines).open("a", encoding="utf-8")  # noqa: SIM115
@@ -71,3 +72,16 @@ def read_lines(out: str) -> list[str]:
             return []
         raise
     return [line for line in text.split("\n")[:-1] if line]
+
+
+def read_rows(out: str) -> list[dict[str, Any]]:
+    """Return the rows of a run's log, but for what is none: a disk, or a stranger, wrote it."""
+    rows = []
+    for line in read_lines(out):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict) and isinstance(row.get("images"), int):
+            rows.append(row)
+    return rows

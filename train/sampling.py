@@ -11,6 +11,7 @@ from torch import Tensor
 from recaption import keyed
 from recaption.config import RecipeError
 from recaption.config_errors import nearest
+from recaption.storage.spelling import one_spelling
 from train.checkpoints import Record, find_checkpoint
 from train.config import ComputeConfig, TrainRecipe
 from train.family import Family
@@ -38,7 +39,7 @@ def sample_checkpoint(
 
 def load_family(place: str, changes: Mapping[str, Any] | None = None) -> tuple[Family, Record]:
     """Return a checkpoint's family with its averaged weights, and its record."""
-    checkpoints, record = find_checkpoint(place)
+    checkpoints, record = find_checkpoint(one_spelling(place))
     recipe = _changed(read_saved_recipe(record.recipe, place), changes or {})
     family = recipe.model.create(recipe.data.image_size, recipe.seed)
     saved = checkpoints.load(record)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from recaption.config import RecipeError
+from recaption.notices import describe_notices, take_notices
 from train.check import check_precision
 from train.checkpoints import Checkpoints
 from train.config import ComputeConfig, TrainRecipe
@@ -30,8 +31,11 @@ def work(recipe: TrainRecipe, data: TrainData, workers: Workers, teller: Teller)
     team = Team(family, workers, recipe.compute)
     state = TrainState(team, recipe.optimizer)
     resume(recipe, team, state)
-    if workers.is_first and state.images:
-        teller.note(f"continuing at {state.images:,} images")
+    if workers.is_first:
+        for line in describe_notices(take_notices()):
+            teller.note(line)
+        if state.images:
+            teller.note(f"continuing at {state.images:,} images")
     outputs = RunOutputs(recipe, team, state, data, teller)
     step = state.images // recipe.data.batch_size
     with closing(outputs):
@@ -42,18 +46,19 @@ def work(recipe: TrainRecipe, data: TrainData, workers: Workers, teller: Teller)
 
 def resume(recipe: TrainRecipe, team: Team, state: TrainState) -> None:
     """Restore the state from the run's last checkpoint, if there is one."""
-    checkpoints = Checkpoints(recipe.out)
-    record = team.workers.from_first(checkpoints.latest)
-    if record is None:
-        return
     saved: dict[str, Any] = {}
 
-    def read() -> None:
-        saved.update(checkpoints.load(record))
-        check_fits(saved, team.family.nets, f"checkpoint {record.data}")
+    def read() -> bool:
+        found = Checkpoints(recipe.out).load_latest()
+        if found is None:
+            return False
+        record, there = found
+        check_fits(there, team.family.nets, f"checkpoint {record.data}")
+        saved.update(there)
+        return True
 
-    team.workers.from_first(read)
-    state.load_state_dict(saved)
+    if team.workers.from_first(read):
+        state.load_state_dict(saved)
 
 
 def set_up_torch(compute: ComputeConfig, device: torch.device) -> None:

@@ -11,7 +11,8 @@ import torch
 
 from recaption import storage
 from recaption.config import RecipeError
-from train.checkpoints import Checkpoints, Record, find_checkpoint, stay
+from recaption.notices import take_notices
+from train.checkpoints import DAMAGED, Checkpoints, Record, find_checkpoint, stay
 from train.config import CheckpointConfig
 
 
@@ -122,3 +123,39 @@ def test_a_record_that_is_none_is_told(tmp_path):
     storage.write_bytes(path, json.dumps({"images": 1}).encode())
     with pytest.raises(RecipeError, match="not the record of a checkpoint"):
         Checkpoints(str(tmp_path)).latest()
+
+
+DAMAGES = {
+    "data cut short": lambda data, record: data.write_bytes(data.read_bytes()[:-9]),
+    "data emptied": lambda data, record: data.write_bytes(b""),
+    "data changed": lambda data, record: data.write_bytes(data.read_bytes()[:-1] + b"x"),
+    "record cut short": lambda data, record: record.write_bytes(record.read_bytes()[:-9]),
+    "record emptied": lambda data, record: record.write_bytes(b""),
+    "record a list": lambda data, record: record.write_bytes(b"[]"),
+    "record deep": lambda data, record: record.write_bytes(b"[" * 100_000),
+    "record of text": lambda data, record: record.write_bytes(b'{"images": "x", "data": 1}'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, damage):
+    checkpoints = Checkpoints(str(tmp_path))
+    checkpoints.save(state(10))
+    last = checkpoints.save(state(20))
+    folder = tmp_path / "checkpoints"
+    DAMAGES[damage](folder / last.data, folder / last.name)
+    take_notices()
+    found = checkpoints.load_latest()
+    assert found is not None and found[0].images == 10 and found[1]["images"] == 10
+    (notice,) = take_notices()
+    assert notice.kind == DAMAGED and last.name[:12] in notice.example
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_where_none_can_be_read_it_is_an_error_not_a_new_beginning(tmp_path, damage):
+    checkpoints = Checkpoints(str(tmp_path))
+    last = checkpoints.save(state(20))
+    folder = tmp_path / "checkpoints"
+    DAMAGES[damage](folder / last.data, folder / last.name)
+    with pytest.raises(RecipeError, match=r"is damaged|not the record of a checkpoint"):
+        checkpoints.load_latest()
