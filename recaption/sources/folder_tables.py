@@ -95,8 +95,16 @@ class FolderTables:
 
 def _root(url: str, source: SourceConfig) -> str:
     """Return the source's root where the folder is below it, else the folder."""
-    root = root_of(source, find_places(source)).rstrip("/")
+    paths = (source.path,) if isinstance(source.path, str) else tuple(source.path)
+    root = _source_root(paths, source.root)
     return root if url == root or url.startswith(f"{root}/") else url
+
+
+@lru_cache(maxsize=4)
+def _source_root(paths: tuple[str, ...], root: str) -> str:
+    """Return a source's root; a list of paths is read once."""
+    source = SourceConfig(path=list(paths), root=root)
+    return root_of(source, find_places(source)).rstrip("/")
 
 
 def _tables_in(url: str) -> list[FileInfo]:
