@@ -157,6 +157,7 @@ def test_what_is_called_an_archive_and_is_a_link_to_something_else_is_a_fault(
 
 def test_shards_spread_over_disks_by_links_are_read_and_noted(places: tuple[Path, Path]) -> None:
     source, secret = places
+    (source / "good.jpg").unlink()
     write_tar(source / "in.tar", [("a.jpg", jpeg())])
     write_tar(secret / "out.tar", [("b.jpg", jpeg())])
     (source / "x.tar").symlink_to(secret / "out.tar")
