@@ -93,6 +93,7 @@ _QUOTED = re.compile(
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s*")
 _PARTICLE = "da|das|de|del|della|den|der|des|di|do|dos|du|e|el|et|la|las|le|les|los|van|von|y"
 _NAME_PART = re.compile(rf"(?<=\w) (?:(?:{_PARTICLE}) )+(?=[^\W\d_])")
+_LEAST_SENTENCE = 7  # characters of four words, of which fewer tell nothing
 _FOREIGN_RUN = 8  # units: names are shorter
 
 
@@ -175,6 +176,8 @@ def _word_misfit(text: str, name: str) -> str | None:
     if other and best >= 2 * own + 2:
         return f"the function words are {other}, {best} against {own} of {name}"
     for sentence in _SENTENCE.split(plain):
+        if len(sentence) < _LEAST_SENTENCE:
+            continue
         own, other, best = _weigh(words(sentence), name)
         if own == 0 and best >= 4:
             return f"a sentence has function words of {other}, {best}, and none of {name}"
