@@ -143,7 +143,8 @@ def open_corpus_entries(recipe: TrainRecipe) -> CorpusEntries:
     if gone:
         wrong.append(
             f"{data.corpus}: images of {len(gone)} of its shards are missing, such as {gone[0]};"
-            f" looked in {source.path}; give their place now as data.images"
+            f" looked in {source.path}; give their place now as data.images, or for good by"
+            f" `recaption move {data.corpus} --source PLACE`"
         )
     if not any(images.values()):
         wrong.append(f"{data.corpus}: no image in it has a caption; see `recaption status`")

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from recaption.text import printable
+
 _MARGIN = 6
 _LEAST_SIDE = 96
 _FONT_SIZE = 13
@@ -58,5 +60,5 @@ def _wrap(prompt: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.Imag
     per_letter = max(1.0, font.getlength("the quick brown fox") / 19)
     letters = max(8, int(width / per_letter))
     return textwrap.wrap(
-        " ".join(prompt.split()) or "(no text)", letters, max_lines=_MOST_LINES, placeholder=" ..."
+        printable(prompt) or "(no text)", letters, max_lines=_MOST_LINES, placeholder=" ..."
     )
