@@ -155,6 +155,10 @@ def test_what_is_called_an_archive_and_is_a_link_to_something_else_is_a_fault(
     assert "is or lies behind a symbolic link out of the source" in fault
 
 
+def _kinds() -> set[str]:
+    return {notice.kind for notice in take_notices()}
+
+
 def test_shards_spread_over_disks_by_links_are_read_and_noted(places: tuple[Path, Path]) -> None:
     source, secret = places
     (source / "good.jpg").unlink()
@@ -163,10 +167,9 @@ def test_shards_spread_over_disks_by_links_are_read_and_noted(places: tuple[Path
     (source / "x.tar").symlink_to(secret / "out.tar")
     samples, faults = read(source)
     assert set(samples) == {"in/a", "x/b"} and not faults
-    (notice,) = take_notices()
-    assert notice.kind == "archives that are links out of the source, followed"
+    assert "archives that are links out of the source, followed" in _kinds()
     read(f"{source}/{{in,x}}.tar")
-    assert not take_notices(), "named one by one"
+    assert not _kinds(), "named one by one"
 
 
 def test_a_pipe_of_a_shards_name_is_a_fault(places: tuple[Path, Path]) -> None:
