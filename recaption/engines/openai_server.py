@@ -60,6 +60,8 @@ class Server:
         self._timeout_s = timeout_s
         self._key = key.encode()
         self._session = _session(key)
+        # A check is of the server, not of a connection on which an answer went astray.
+        self._checks = _session(key, is_kept=False)
         self._permits = asyncio.Semaphore(concurrency)
         self._recovery: asyncio.Task[None] | None = None
         self._not_before = 0.0
@@ -112,7 +114,7 @@ class Server:
         """Make one attempt, for so many bytes at most. Raises Trouble, Denied, RequestFailed."""
         url = f"{self.url}/chat/completions"
         async with self._permits:
-            answer = await self._request("POST", url, body, timeout_s, most_bytes)
+            answer = await self._request("POST", url, body, timeout_s, most_bytes, self._session)
         self.last_answer = time.monotonic()
         return answer
 
@@ -195,11 +197,13 @@ class Server:
         body: bytes | None,
         timeout_s: float,
         most_bytes: int = _MOST_BYTES,
+        session: aiohttp.ClientSession | None = None,
     ) -> Any:
+        session = session or self._checks
         try:
             async with (
                 asyncio.timeout(timeout_s),
-                self._session.request(method, url, data=body, allow_redirects=False) as response,
+                session.request(method, url, data=body, allow_redirects=False) as response,
             ):
                 raw = self._without_key(await _read(response, most_bytes))
         except aiohttp.ClientSSLError as e:
@@ -236,6 +240,7 @@ class Server:
         if self._recovery is not None:
             self._recovery.cancel()
         await self._session.close()
+        await self._checks.close()
 
 
 async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
@@ -271,11 +276,14 @@ def waits() -> Iterator[float]:
         longest = min(2 * longest, _LONGEST_WAIT_S)
 
 
-def _session(key: str) -> aiohttp.ClientSession:
+def _session(key: str, is_kept: bool = True) -> aiohttp.ClientSession:
     """A pool of connections without a limit of its own: checks must not queue behind requests."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            limit=0, keepalive_timeout=_KEEP_ALIVE_S, socket_factory=_socket
+            limit=0,
+            keepalive_timeout=_KEEP_ALIVE_S if is_kept else None,
+            force_close=not is_kept,
+            socket_factory=_socket,
         ),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
         auto_decompress=False,
