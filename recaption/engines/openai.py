@@ -193,6 +193,8 @@ class OpenAIEngine:
             except NoText:
                 raise
             except (RequestFailed, Trouble) as e:
+                if isinstance(e, RequestFailed) and e.reason is Reason.TIMEOUT:
+                    raise  # there is no time for another try
                 lesser = dialect.without(str(e), self._sent(job, dialect))
                 if lesser is None:
                     raise

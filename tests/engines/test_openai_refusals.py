@@ -266,11 +266,12 @@ def test_a_server_that_is_busy_for_one_request_alone_ends_that(status: int) -> N
     """Nothing else is asked: that the server is well, its checks say."""
 
     async def scenario(engine: OpenAIEngine, endpoint: FakeEndpoint) -> None:
-        with pytest.raises(RequestFailed, match=f"HTTP {status}: never"):
+        with pytest.raises(RequestFailed, match=f"HTTP {status}: no seed, never"):
             await engine.answer(job(0, prompt="cursed"))
 
-    faults_of: dict[str, Trick] = {"cursed": Status(status, "never")}
-    play(scenario, settings={"timeout_s": 1.0}, faults_of=faults_of)
+    faults_of: dict[str, Trick] = {"cursed": Status(status, "no seed, never")}
+    endpoint = play(scenario, settings={"timeout_s": 1.0}, faults_of=faults_of)
+    assert all("seed" in body for body in endpoint.bodies), "it names one, but has no time"
 
 
 def test_an_outage_is_told_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
