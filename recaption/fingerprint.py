@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from recaption import keyed
+from recaption import keyed, sources
 from recaption.config import CaptionConfig, Recipe, SafeguardsConfig, SourceConfig
 from recaption.engines.identity import similarity_hash
 from recaption.storage.shown import is_secret_name
@@ -21,7 +21,7 @@ _RATE_ONLY = frozenset(
 
 
 def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
-    """Hash what decides a caption: model, prompts, sampling, image preparation, seed.
+    """Hash what decides a caption: model, prompts, sampling, how images are read, seed.
 
     Not in it: what only moves or speeds the work (paths, replicas, batch sizes). 16 hex digits.
     """
@@ -50,6 +50,7 @@ def fingerprint(recipe: Recipe, prompts_hash: str, model_hash: str) -> str:
         )
         | _adapter(recipe.source),
         "prompts": prompts_hash,
+        "reading": sources.VERSION,
         "seed": recipe.seed,
     }
     if recipe.attributes.model:

@@ -223,4 +223,4 @@ def test_its_value_is_frozen() -> None:
         {"source": {"path": "x"}, "engine": {"kind": "echo"}, "corpus": {"path": "y"}}
     )
     assert model_hash(recipe.engine) == "@default"
-    assert fingerprint(recipe, "prompts", "model") == "5b1c9192d810e6ec"
+    assert fingerprint(recipe, "prompts", "model") == "ec4b5dd7fdaed681"

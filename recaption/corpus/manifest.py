@@ -138,6 +138,7 @@ def _changed(corpus: str, versions: list[str], fingerprint: str) -> str:
     return (
         f"{corpus}: made by recipe {', '.join(versions)}, this recipe is {fingerprint}: model,"
         " prompts, sampling, image preparation, hints or seed differ (compare with"
-        f" recipes/{versions[-1]}.yaml there); take another corpus.path, or"
-        " corpus.on_change=new to keep both versions in this corpus"
+        f" recipes/{versions[-1]}.yaml there), or it was made by a recaption that read shards"
+        " otherwise; take another corpus.path, or corpus.on_change=new to keep both versions in"
+        " this corpus"
     )

@@ -70,9 +70,9 @@ def _walk(data: bytes) -> _Chunks:
                 raise truncated("PNG", data, f"inside chunk {kind!r} of {length:,} bytes")
         elif is_critical or kind in _SHOWN:
             is_right = view[end - 4 : end] == _crc(view[position + 4 : end - 4])
-            if is_critical and not is_right:
+            if is_critical and not is_right and kind != b"IEND":
                 raise DecodeError(Reason.CORRUPT, f"PNG chunk {kind!r} has a wrong CRC")
-            kind = kind if is_right else b""
+            kind = kind if is_right or is_critical else b""
         if is_critical or kind in _SHOWN:
             shown.append(slice(position, end))
         has_pixels |= kind == b"IDAT"

@@ -10,4 +10,16 @@ from recaption.sources.base import BrokenShard
 from recaption.sources.cut import ReadPart, map_parts, read_parts
 from recaption.sources.expand import list_shards, source_root
 
-__all__ = ["BrokenShard", "ReadPart", "list_shards", "map_parts", "read_parts", "source_root"]
+VERSION = 2
+"""Part of a recipe's fingerprint. It goes up when a shard gives other samples, texts or pixels than
+before, so that no corpus is continued with parts that mean something else."""
+
+__all__ = [
+    "VERSION",
+    "BrokenShard",
+    "ReadPart",
+    "list_shards",
+    "map_parts",
+    "read_parts",
+    "source_root",
+]

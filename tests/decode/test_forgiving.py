@@ -67,6 +67,11 @@ def test_a_lean_png_keeps_its_orientation_and_transparency() -> None:
     assert decode_rgb(broken, SPEC).min() == 255
 
 
+def test_a_png_whose_end_has_a_wrong_crc_is_whole() -> None:
+    whole = ENCODINGS["PNG"]()
+    assert same(whole[:-1] + b"!", whole)
+
+
 @pytest.mark.parametrize("cut", [1, 4, 12, 13, 16])
 def test_a_png_without_its_end_is_whole(cut: int) -> None:
     whole = ENCODINGS["PNG"]()
