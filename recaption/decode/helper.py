@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import os
 import resource
-import socket
 from pathlib import Path
-from typing import Any
 
-from recaption.decode import apart
 from recaption.decode.cost import ANYTHING
 from recaption.decode.read import read
 from recaption.decode.spec import DecodeError, ImageSpec, guarded
+from recaption.helper_process import Head, serve
 from recaption.sample import Reason
 
 _OOM_SCORE = "1000"  # killed first where memory runs out, not the reader beside it
 
 
-def serve(descriptor: int) -> None:
+def run(descriptor: int) -> None:
     """Answer until the other side is gone."""
     _load_plugins()
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
     _limit(resource.RLIMIT_CORE, 0)
-    connection = socket.socket(fileno=descriptor)
-    stream = connection.makefile("rb")
-    _send(connection, {}, b"")
-    while True:
-        head = stream.read(apart.FRAME.size)
-        if len(head) < apart.FRAME.size:
-            return
-        texts, size = apart.FRAME.unpack(head)
-        question = json.loads(stream.read(texts))
-        data = stream.read(size)
-        _send(connection, *_answer(question, data))
+    serve(descriptor, _answer)
 
 
 def _load_plugins() -> None:
@@ -47,13 +34,7 @@ def _load_plugins() -> None:
     importlib.import_module("pillow_jxl").JpegXLImagePlugin.DECODE_THREADS = 0
 
 
-def _send(connection: socket.socket, head: dict[str, Any], data: bytes) -> None:
-    text = json.dumps(head).encode()
-    connection.sendall(apart.FRAME.pack(len(text), len(data)) + text)
-    connection.sendall(data)
-
-
-def _answer(question: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+def _answer(question: Head, data: bytes) -> tuple[Head, bytes]:
     _limit(resource.RLIMIT_AS, _address_space() + question["memory"])
     used = resource.getrusage(resource.RUSAGE_SELF)
     _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + question["seconds"]) + 1)
@@ -64,7 +45,7 @@ def _answer(question: dict[str, Any], data: bytes) -> tuple[dict[str, Any], byte
         is_memory = isinstance(error.__cause__, MemoryError)
         reason = Reason.TOO_MANY_PIXELS if is_memory else error.reason
         message = f"decoding takes more than {question['memory'] / 1e9:.1f} GB of memory"
-        head: dict[str, Any] = {"reason": reason, "message": message if is_memory else str(error)}
+        head: Head = {"reason": reason, "message": message if is_memory else str(error)}
         return head | {"stop": is_memory}, b""
     height, width = picture.pixels.shape[:2]
     head = {

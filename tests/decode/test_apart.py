@@ -82,8 +82,7 @@ def test_memory_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_decoder_that_dies_costs_its_image_only() -> None:
     apart.close()
-    helper = apart._helper()
-    psutil.Process(helper._process.pid).kill()
+    psutil.Process(apart._helper.get().pid).kill()
     with pytest.raises(DecodeError, match="killed"):
         apart.read(ENCODINGS["PNG"](), SPEC, Cost(0, 0.0, 5.0))
     assert apart.read(ENCODINGS["PNG"](), SPEC, Cost(0, 0.0, 5.0)).format == "PNG"
@@ -92,7 +91,7 @@ def test_a_decoder_that_dies_costs_its_image_only() -> None:
 def test_the_process_apart_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     apart.close()
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
-    environment = Path(f"/proc/{apart._helper()._process.pid}/environ").read_bytes()
+    environment = Path(f"/proc/{apart._helper.get().pid}/environ").read_bytes()
     apart.close()
     assert b"PYTHONPATH=" in environment and b"hush" not in environment
     assert os.environ["AWS_SECRET_ACCESS_KEY"] == "hush"
