@@ -15,14 +15,14 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from recaption import keyed, safeguards
+from recaption import keyed
 from recaption.config import Recipe
 from recaption.engines.base import EngineBootError, Job, JobImage
 from recaption.likeness import Likeness, Vector
 from recaption.notices import note
 from recaption.parts import Answer, Judged, Outcome, PreparedSample
 from recaption.prompts import CLAIM, FUSE, VERSION, PromptSet
-from recaption.safeguards import kept
+from recaption.safeguards import apart, kept
 from recaption.safeguards.claims import claims_of
 from recaption.safeguards.confidence import sureness
 from recaption.safeguards.harm import personal_data
@@ -30,14 +30,13 @@ from recaption.safeguards.policy import Action, action_for, prune
 from recaption.safeguards.received import fault_of, holds_seed, received
 from recaption.safeguards.verdict import Asked, Verdict
 from recaption.sample import Caption, Reason, Rejection, Request, Stage
-from recaption.text import printable
+from recaption.text import describe_error, printable
 
 log = logging.getLogger(__name__)
 
 YES_OR_NO = ("Yes", "No")
 _QUESTIONS = 64  # of one image; claims beyond are not asked
 _FALLBACK = f"fallback@{VERSION}"
-_MOST_CHARS = 300  # of an error's message
 
 AnswerJob = Callable[[Job], Awaitable[Answer]]
 
@@ -109,8 +108,10 @@ class _Inquiry:
         """Return the rejection for an error that nobody foresaw; the user hears of it."""
         name = printable(self.sample.sample.sample_id)
         log.debug("%s: %s failed", name, doing, exc_info=e)
-        note(f"rejected, since {doing} failed", f"{name}: {one_line(e)}")
-        return Rejection(Stage.CHECK, Reason.FAILED, f"{doing} failed: {one_line(e)}")
+        note(f"rejected, since {doing} failed", f"{name}: {describe_error(e)}")
+        if isinstance(e, TimeoutError):
+            return Rejection(Stage.CHECK, Reason.TIMEOUT, describe_error(e))
+        return Rejection(Stage.CHECK, Reason.FAILED, f"{doing} failed: {describe_error(e)}")
 
     async def _settle(self, alone: Request, caption: Caption) -> Judged:
         repairs = self.guard.recipe.safeguards.repairs if self._can_differ else 0
@@ -139,7 +140,7 @@ class _Inquiry:
         if action is Action.ACCEPT:
             return Judged(alone, caption, verdicts, Outcome.ACCEPTED), True
         if action is Action.PRUNE:
-            pruned = self._prune(alone, caption, doubted)
+            pruned = await self._prune(alone, caption, doubted)
             if pruned is not None:
                 return Judged(alone, pruned, verdicts, Outcome.PRUNED), True
         rejected = Judged(alone, caption, verdicts, Outcome.REJECTED, _rejection(why))
@@ -177,7 +178,7 @@ class _Inquiry:
             request.prompt,
             self.sample.shown,
         )
-        verdicts = safeguards.examine(caption, asked)
+        verdicts = await apart.examine(caption, asked)
         config = self.guard.recipe.safeguards
         if config.least_logprob is not None:
             verdicts += (sureness(caption, config.least_logprob),)
@@ -202,7 +203,7 @@ class _Inquiry:
             cosine = await likeness.of_caption(text, await self.vector)
         except Exception as e:  # out of the card's memory, an image it cannot take
             name = printable(self.sample.sample.sample_id)
-            log.warning("%s: no likeness: %s", name, one_line(e))
+            log.warning("%s: no likeness: %s", name, describe_error(e))
             return Verdict("clip.likeness", message=f"not to be had: {type(e).__name__}")
         least = self.guard.recipe.safeguards.clip.least
         if cosine >= least:
@@ -251,7 +252,9 @@ class _Inquiry:
         is_share = log_share is not None and -math.inf < log_share < 1e-3
         return math.exp(log_share) if is_share and log_share is not None else None
 
-    def _prune(self, request: Request, caption: Caption, doubted: frozenset[int]) -> Caption | None:
+    async def _prune(
+        self, request: Request, caption: Caption, doubted: frozenset[int]
+    ) -> Caption | None:
         """Return the caption without what is doubted, None where that leaves nothing good."""
         text = prune(caption.text, doubted, is_cut_off=caption.finish_reason == "length")
         if not text:
@@ -263,7 +266,8 @@ class _Inquiry:
             request.prompt,
             self.sample.shown,
         )
-        action, _ = action_for(safeguards.examine(pruned, asked), self.guard.recipe.safeguards)
+        verdicts = await apart.examine(pruned, asked)
+        action, _ = action_for(verdicts, self.guard.recipe.safeguards)
         return pruned if action is Action.ACCEPT else None
 
     async def _fuse(self, one: Judged, facts: list[str], alt_text: str) -> Judged | None:
@@ -313,12 +317,6 @@ class _Inquiry:
 
     async def _ask(self, request: Request) -> Answer:
         return await self.guard.answer(Job(self.sample.sample.sample_id, self.image, request))
-
-
-def one_line(e: Exception) -> str:
-    """Tell an error in a line that can be kept and shown, whatever its message is made of."""
-    said = printable(str(e))[:_MOST_CHARS]
-    return f"{type(e).__name__}: {said}" if said else type(e).__name__
 
 
 def _slot_of(request: Request, index: int, caption: Caption) -> Request:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import socket
 import struct
 import subprocess
@@ -144,3 +145,17 @@ def _send(connection: socket.socket, head: Head, data: bytes) -> None:
     text = json.dumps(head).encode()
     connection.sendall(_FRAME.pack(len(text), len(data)) + text)
     connection.sendall(data)
+
+
+def limit_cpu(seconds: float) -> None:
+    """Let this process be stopped after so much more processor time."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + seconds) + 1)
+
+
+def limit(kind: int, value: int) -> None:
+    """Set a soft limit; where a system has none of its kind the others remain."""
+    with contextlib.suppress(OSError, ValueError):
+        hard = resource.getrlimit(kind)[1]
+        bounded = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (bounded, hard))

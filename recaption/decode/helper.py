@@ -11,7 +11,7 @@ from pathlib import Path
 from recaption.decode.cost import ANYTHING
 from recaption.decode.read import read
 from recaption.decode.spec import DecodeError, ImageSpec, guarded
-from recaption.helper_process import Head, serve
+from recaption.helper_process import Head, limit, limit_cpu, serve
 from recaption.sample import Reason
 
 _OOM_SCORE = "1000"  # killed first where memory runs out, not the reader beside it
@@ -22,7 +22,7 @@ def run(descriptor: int) -> None:
     _load_plugins()
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
-    _limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_CORE, 0)
     serve(descriptor, _answer)
 
 
@@ -35,9 +35,8 @@ def _load_plugins() -> None:
 
 
 def _answer(question: Head, data: bytes) -> tuple[Head, bytes]:
-    _limit(resource.RLIMIT_AS, _address_space() + question["memory"])
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + question["seconds"]) + 1)
+    limit(resource.RLIMIT_AS, _address_space() + question["memory"])
+    limit_cpu(question["seconds"])
     try:
         with guarded():
             picture = read(data, ImageSpec(**question["spec"]), ANYTHING)
@@ -57,14 +56,6 @@ def _answer(question: Head, data: bytes) -> tuple[Head, bytes]:
         "is_plain": picture.is_plain,
     }
     return head, picture.pixels.tobytes()
-
-
-def _limit(kind: int, value: int) -> None:
-    """Set a soft limit; where a system has none of its kind the others remain."""
-    with contextlib.suppress(OSError, ValueError):
-        hard = resource.getrlimit(kind)[1]
-        bounded = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (bounded, hard))
 
 
 def _address_space() -> int:

@@ -325,6 +325,18 @@ def _breaks(*_: Any, **__: Any) -> Any:
     raise _BrokenError
 
 
+def test_a_caption_whose_checks_were_stopped_is_rejected_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def stopped(*_: Any) -> Any:
+        raise TimeoutError("the checks were stopped after 20 s")
+
+    monkeypatch.setattr("recaption.guard.apart.examine", stopped)
+    (judged,) = review(Engine(), Caption(GOOD, 1, "stop", 5, 20, None))
+    assert judged.rejection is not None
+    assert (judged.rejection.stage, judged.rejection.reason) == (Stage.CHECK, Reason.TIMEOUT)
+
+
 SEAMS = [
     ("recaption.safeguards.examine", {}),
     ("recaption.guard.action_for", {}),
