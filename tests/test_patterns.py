@@ -32,6 +32,7 @@ MADE_OF_DATA = {
     "recaption.safeguards.absent": "_pattern",
     "recaption.safeguards.copied": "_in_quotes",
     "recaption.alt_text.dates": "_FORMS",  # a loop over forms, which are tried by this name
+    "recaption.engines.openai_dialect": "_NAMES",  # likewise, of names that stand there
     "recaption.shapeworld.captioner.tokens": "_corpus",
 }
 # Read what the operator writes, in which nothing of a stranger's can make a match begin.
@@ -46,15 +47,17 @@ class Used:
     """An expression, where it stands, and what is asked of it."""
 
     where: str
-    pattern: re.Pattern[str]
+    pattern: re.Pattern[Any]
     is_whole: bool
 
     def sweep(self, text: str) -> None:
+        is_bytes = isinstance(self.pattern.pattern, bytes)
+        subject = text.encode("latin-1", "replace") if is_bytes else text
         if self.is_whole:
-            self.pattern.fullmatch(text)
-            self.pattern.match(text)
+            self.pattern.fullmatch(subject)
+            self.pattern.match(subject)
             return
-        for _ in self.pattern.finditer(text):
+        for _ in self.pattern.finditer(subject):
             pass
 
 

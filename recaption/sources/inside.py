@@ -32,7 +32,7 @@ from recaption.storage.paths import local_path
 from recaption.text import printable
 
 _NEVER = ("/proc", "/sys", "/dev")  # the kernel's view of processes and devices
-_SNAPSHOT = re.compile(r"(.*/(?:datasets|models|spaces)--[^/]+)/snapshots/[^/]+(?:/.*)?")
+_SNAPSHOT = re.compile(r"/(?:datasets|models|spaces)--[^/]++(?=/snapshots/[^/])")
 _PIECE = 64 << 10
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -79,7 +79,7 @@ def bounds_of(path: str, source: SourceConfig) -> Bounds:
     if not _is_below(path, folders):
         folders.append(path)  # not found in the source: whoever asks for it chose it
     real = [os.path.realpath(folder) for folder in folders]
-    blobs = [f"{found[1]}/blobs" for found in map(_SNAPSHOT.fullmatch, real) if found]
+    blobs = [f"{path[: found.end()]}/blobs" for path in real for found in _SNAPSHOT.finditer(path)]
     return Bounds((*real, *blobs), source.follow_links)
 
 

@@ -15,8 +15,8 @@ PUBLIC_ONLY = "#only-public"
 TEMPORARY_SUFFIX = ".recaption-tmp"
 
 _NAME = r"[A-Za-z][A-Za-z0-9+._-]*"
-_CHAINED = re.compile(f"(?:::{_NAME})+://")  # fsspec's way to name one url inside another
-_SCHEME = re.compile(f"^({_NAME})(?:://|{_CHAINED.pattern})")
+_CHAINED = re.compile(f"::{_NAME}://")  # fsspec's way to name one url inside another
+_SCHEME = re.compile(f"^({_NAME})(?:://|(?:::{_NAME})++://)")
 _WILDCARD = re.compile(r"[*?[]")
 _FILE = re.compile(r"(?:file|local):(?:///*(?=/)|//localhost(?=/)|//|(?=/))", re.IGNORECASE)
 
