@@ -32,9 +32,9 @@ class Likeness:
 
     def __init__(self, similarity: Similarity) -> None:
         self._similarity = similarity
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="likeness")
-        self._images: _Together[Image] = _Together(similarity.of_images, self._thread)
-        self._texts: _Together[str] = _Together(similarity.of_texts, self._thread)
+        thread = ThreadPoolExecutor(1, thread_name_prefix="likeness")
+        self._images: _Together[Image] = _Together(similarity.of_images, thread)
+        self._texts: _Together[str] = _Together(similarity.of_texts, thread)
 
     @classmethod
     def load(cls, config: ClipConfig) -> Likeness | None:
@@ -51,9 +51,7 @@ class Likeness:
 
     async def of_caption(self, text: str, image: Vector) -> float:
         """Return the cosine of a caption and an image's vector, of its least like piece."""
-        loop = asyncio.get_running_loop()
-        # Beside the event loop, which drives the engine, but never beside the tokenizer's other use
-        pieces = await loop.run_in_executor(self._thread, self._similarity.pieces, text)
+        pieces = self._similarity.pieces(text)
         vectors = await asyncio.gather(*(self._texts.ask(piece) for piece in pieces))
         return float(min(vector @ image for vector in vectors))
 

@@ -36,6 +36,11 @@ children.run([sys.executable, sys.argv[1], sys.argv[2]], captures=True)
 """
 
 
+def _hears_all() -> None:
+    for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(one, signal.SIG_DFL)
+
+
 def wait_for(path: Path) -> None:
     deadline = time.monotonic() + 60
     while not path.exists():
@@ -48,7 +53,12 @@ def test_a_child_ends_in_order_with_its_parent(tmp_path: Path, name: str) -> Non
     for file, code in (("child.py", CHILD), ("parent.py", PARENT)):
         (tmp_path / file).write_text(code)
     command = [sys.executable, tmp_path / "parent.py", tmp_path / "child.py", tmp_path]
-    parent = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    parent = subprocess.Popen(
+        command,
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=_hears_all,  # also where the tests run under nohup
+    )
     try:
         wait_for(tmp_path / "began")
         (child,) = psutil.Process(parent.pid).children()

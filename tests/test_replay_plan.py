@@ -51,7 +51,12 @@ def test_only_parts_with_such_rejects_are_planned_and_only_their_rejects_opened(
     plan: list[tuple[str, int, list[str]]],
 ) -> None:
     opened, read = list[str](), storage.read_bytes
-    monkeypatch.setattr(storage, "read_bytes", lambda url: opened.append(url) or read(url))
+
+    def note_and_read(url: str, **limits: int) -> bytes:
+        opened.append(url)
+        return read(url, **limits)
+
+    monkeypatch.setattr(storage, "read_bytes", note_and_read)
     assert planned(job, *reasons) == plan
     assert sum("/rejects/" in url for url in opened) == len(plan)
     assert sum("/commits/" in url for url in opened) == len(opened) - len(plan) == 4

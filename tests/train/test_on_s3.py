@@ -23,7 +23,7 @@ from train.data import open_data
 from train.logs import read_lines
 
 SMALL = (
-    *("model.preset=debug", "images=48", "log_every=8", "checkpoints.every=24", "samples.every=24"),
+    *("model.preset=debug", "log_every=8", "checkpoints.every=24", "samples.every=24"),
     *("samples.prompts=[a red field]", "model.steps=2", "recaption.when_missing=whole"),
 )
 
@@ -44,7 +44,7 @@ def train(root: str, tmp_path: Path, images: int) -> TrainRecipe:
 
 def prepare(root: str, shards: str, tmp_path: Path) -> None:
     job = make_corpus(f"{root}/corpus", shards, "source.part_samples=8", "caption.styles=[short]")
-    recipe = make_recipe(tmp_path, *SMALL, f"data.corpus={root}/corpus")
+    recipe = make_recipe(tmp_path, *SMALL, "images=48", f"data.corpus={root}/corpus")
     assert caption_crops(job, recipe, 6) > 0
 
 
