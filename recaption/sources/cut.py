@@ -18,7 +18,7 @@ from recaption.sources.ids import SeenKeys, quote_key
 from recaption.sources.inside import check_shard
 from recaption.sources.zip import read_samples as read_zip
 from recaption.storage.shown import text_without_secrets
-from recaption.text import printable
+from recaption.text import describe_error, printable
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +111,8 @@ def _explain(error: Exception, shard: Shard) -> str:
     if isinstance(error, ValueError) and str(error):  # BrokenShard, StorageError
         return text_without_secrets(printable(str(error)))
     log.info("%s: reading failed", shard.name, exc_info=error)
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return printable(f"{shard.name}: it cannot be read on ({what})")[:_LONGEST_FAULT]
+    message = f"{shard.name}: it cannot be read on ({describe_error(error)})"
+    return printable(message)[:_LONGEST_FAULT]
 
 
 class _OwnIds:
@@ -126,7 +126,7 @@ class _OwnIds:
         try:
             own = self._adapter.sample_id(sample)
         except Exception as error:  # the adapter stumbles over what stands beside this image
-            message = f"the adapter found no id ({type(error).__name__}: {error})"
+            message = f"the adapter found no id ({describe_error(error)})"
             return _without_image(sample, sample.sample_id, Reason.FAILED, message)
         if not own:
             return sample
