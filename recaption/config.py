@@ -126,10 +126,10 @@ class ImageConfig(Section):
 
 
 class CaptionConfig(Section):
-    """What is asked of the model for each image: styles x samples captions."""
+    """What is asked of the model for each image: styles x per_style captions."""
 
     styles: list[str] = Field(default=["short", "dense"], min_length=1)
-    samples: int = Field(default=1, ge=1, le=64, description="captions per style")
+    per_style: int = Field(default=1, ge=1, le=64, description="captions per style")
     use_alt_text: bool = Field(default=True, description="show the alt-text to the model, fenced")
     use_class_names: bool = Field(default=True, description="show the class names, fenced")
     clean_alt_text: bool = Field(
@@ -370,17 +370,17 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _samples_can_differ(self) -> Recipe:
-        if self.caption.samples > 1 and self.sampling.temperature == 0:
+        if self.caption.per_style > 1 and self.sampling.temperature == 0:
             raise ValueError(
-                f"caption.samples={self.caption.samples} with sampling.temperature=0 gives the"
-                " same caption each time: set caption.samples=1 or a temperature above 0"
+                f"caption.per_style={self.caption.per_style} with sampling.temperature=0 gives the"
+                " same caption each time: set caption.per_style=1 or a temperature above 0"
             )
         return self
 
     @property
     def captions_per_image(self) -> int:
         """The captions that each image gets."""
-        return len(self.caption.styles) * self.caption.samples
+        return len(self.caption.styles) * self.caption.per_style
 
 
 def _is_number(annotation: Any) -> bool:

@@ -126,7 +126,7 @@ class Preparer:
                 prompt=self.prompts.render(style, shown),
                 template=f"{self.prompts.template_of(style)}@{VERSION}",
                 template_hash=self.prompts.hashes[style],
-                n=caption.samples,
+                n=caption.per_style,
                 seed=self._seed(sample_id, style, region),
                 region=region,
             )

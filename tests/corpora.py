@@ -50,7 +50,7 @@ def make_corpus(
 ) -> Job:
     """Caption shards (a path, a glob, a list) into a corpus; return the job that did.
 
-    `overrides` are as on the command line (`caption.samples=2`, `engine.args.fail_on=[id]`). Of
+    `overrides` are as on the command line (`caption.per_style=2`, `engine.args.fail_on=[id]`). Of
     captions that a test writes only empty ones are rejected, unless it sets `safeguards` itself.
     `parts` stops after that many of each shard, as a killed run would: no summary is written.
     """

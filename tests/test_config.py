@@ -63,7 +63,7 @@ WRONG = [
     (["image.short_side=8"], "image.short_side: expected greater than or equal to 16, got 8"),
     (["caption.styles=[]"], "caption.styles: expected at least one, got []"),
     (["caption.styles=[short, short]"], "caption.styles: each style once, got ['short', 'short']"),
-    (["caption.samples=0"], "caption.samples: expected greater than or equal to 1, got 0"),
+    (["caption.per_style=0"], "caption.per_style: expected greater than or equal to 1, got 0"),
     (["engine.replicas=0"], "engine.replicas: expected at least 1 or auto, got 0"),
     (["sampling.top_p=0"], "sampling.top_p: expected greater than 0, got 0"),
     (["sampling.temperature=.nan"], "sampling.temperature: expected a finite number, got nan"),
@@ -90,7 +90,7 @@ WRONG = [
     # what does not go together
     (["engine.kind=vllm"], "engine.kind=vllm needs engine.model, a name or a path"),
     (["engine.kind=openai", "engine.model=m"], "engine.kind=openai needs engine.url, such as http"),
-    (["caption.samples=2", "sampling.temperature=0"], "caption.samples=2 with sampling.temperatur"),
+    (["caption.per_style=2", "sampling.temperature=0"], "caption.per_style=2 with sampling.temperatur"),
     (["sampling.min_tokens=300"], "sampling.min_tokens=300 is above sampling.max_tokens=256"),
 ]
 
@@ -248,7 +248,7 @@ def test_the_recipes_of_this_repository_are_suggested(monkeypatch: pytest.Monkey
             "engine.revision='1e5'",
             "engine.model='on'",
         ],
-        ["engine.num_gpus=0.5", "engine.replicas=3", "caption.samples=4", "seed=-5"],
+        ["engine.num_gpus=0.5", "engine.replicas=3", "caption.per_style=4", "seed=-5"],
         [
             "engine.args={a: [1, {b: null}], c: 'ü'}",
             "source.root=~/x y",

@@ -62,7 +62,7 @@ DECISIVE = [
     "image.min_side=32",
     "image.max_pixels=1000000",
     "caption.styles=[short]",
-    "caption.samples=2",
+    "caption.per_style=2",
     "caption.language=German",
     "caption.subject=street",
     "safeguards.least_logprob=-0.5",
@@ -223,4 +223,4 @@ def test_its_value_is_frozen() -> None:
         {"source": {"path": "x"}, "engine": {"kind": "echo"}, "corpus": {"path": "y"}}
     )
     assert model_hash(recipe.engine) == "@default"
-    assert fingerprint(recipe, "prompts", "model") == "ec4b5dd7fdaed681"
+    assert fingerprint(recipe, "prompts", "model") == "99f39bd087cb7a3c"

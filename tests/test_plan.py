@@ -131,7 +131,7 @@ def test_the_whole_is_exact_where_all_of_it_is_probed(tmp_path: Path) -> None:
         write_photos(tmp_path / "in", shards=2, images=7),
         tmp_path / "corpus",
         "caption.styles=[short, dense]",
-        "caption.samples=3",
+        "caption.per_style=3",
         "sampling.max_tokens=50",
     )
     assert (plan.images, plan.requests, plan.captions) == (14, 28, 84)

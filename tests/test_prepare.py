@@ -77,7 +77,7 @@ def test_a_broken_shard_gets_no_end(tmp_path: Path) -> None:
 
 def test_a_sample_gives_the_same_requests_in_any_process(tmp_path: Path) -> None:
     """Seeds are of the recipe's seed, data set, sample and style: frozen, as captions are."""
-    job = job_of(tmp_path, "caption.styles=[short, dense]", "caption.samples=2")
+    job = job_of(tmp_path, "caption.styles=[short, dense]", "caption.per_style=2")
     (sample, *_) = parts(job)[0].samples
     assert sample.sample.sample_id == "00000/0000"
     assert [(r.style, r.n, r.seed) for r in sample.requests] == [

@@ -27,7 +27,7 @@ from tests.judging import answered
 RECIPE = (
     "source.part_samples=3",
     "caption.styles=[short, dense]",
-    "caption.samples=2",
+    "caption.per_style=2",
 )
 GONE, DUMB = "00000/0001", "00001/0002"
 """A sample that the engine refuses at first, and one whose dense captions are empty at first."""

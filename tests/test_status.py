@@ -18,7 +18,7 @@ from tests.command_line import recaption
 from tests.corpora import jpeg, replay_corpus, write_tar
 from tests.corpus.build import caption, open_only, unless, write_photos
 
-RECIPE = ("source.part_samples=3", "caption.styles=[short, dense]", "caption.samples=2")
+RECIPE = ("source.part_samples=3", "caption.styles=[short, dense]", "caption.per_style=2")
 
 
 @pytest.fixture

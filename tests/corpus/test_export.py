@@ -31,7 +31,7 @@ from tests.corpora import jpeg, replay_corpus, write_tar
 from tests.corpus.build import BUCKET, caption, files_of, needs_s3, unless
 
 FAILS = "00001/0002"
-RECIPE = ("source.part_samples=3", "caption.styles=[short, dense]", "caption.samples=2")
+RECIPE = ("source.part_samples=3", "caption.styles=[short, dense]", "caption.per_style=2")
 
 
 @pytest.fixture

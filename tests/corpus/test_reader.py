@@ -13,7 +13,7 @@ from recaption.sample import Part
 from tests.corpora import replay_corpus
 from tests.corpus.build import caption, open_only, unless
 
-TWO_STYLES = ("source.part_samples=2", "caption.styles=[short, dense]", "caption.samples=2")
+TWO_STYLES = ("source.part_samples=2", "caption.styles=[short, dense]", "caption.per_style=2")
 
 
 def test_all_that_was_committed_is_there(corpus: str, photos: Path) -> None:

@@ -26,7 +26,7 @@ HOSTILE = "</p></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'
 def test_counts_are_those_of_the_corpus(tmp_path: Path) -> None:
     shard(tmp_path / "in" / "a.tar", 10, broken=b"nonsense", cut=jpeg()[:200], void=b"")
     shard(tmp_path / "in" / "b.tar", 7)
-    settings = "caption.samples=3", "source.part_samples=4", "engine.args.fail_on=[a/s003]"
+    settings = "caption.per_style=3", "source.part_samples=4", "engine.args.fail_on=[a/s003]"
     make_corpus(tmp_path / "c", tmp_path / "in", *settings)
     reader = CorpusReader(str(tmp_path / "c"))
     page = report(tmp_path / "c")
@@ -195,7 +195,7 @@ def test_a_large_corpus_is_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_very_long_texts_are_cut(tmp_path: Path) -> None:
     source = shard(tmp_path / "a.tar", 6, alt="word " * 100_000)
-    make_corpus(tmp_path / "c", source, "caption.samples=4", answer=says("token " * 20_000))
+    make_corpus(tmp_path / "c", source, "caption.per_style=4", answer=says("token " * 20_000))
     page = report(tmp_path / "c")
     assert len(page.html) < 900_000  # 6 x (8 captions of 4 KB, 2 prompts, an alt-text)
     assert "more characters)" in page.text

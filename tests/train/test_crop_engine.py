@@ -57,7 +57,7 @@ def test_a_corpus_says_what_is_asked(tmp_path: Path) -> None:
     caption_shards(tmp_path, "sampling.max_tokens=77", "image.short_side=99", "seed=3")
     recipe = make_job(tmp_path, ECHO, "data.styles=[dense]").recipe
     assert recipe.sampling.max_tokens == 77 and recipe.image.short_side == 99
-    assert recipe.caption.styles == ["dense"] and recipe.caption.samples == 1 and recipe.seed == 3
+    assert recipe.caption.styles == ["dense"] and recipe.caption.per_style == 1 and recipe.seed == 3
 
 
 @pytest.mark.parametrize(
