@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 _PARENT = "RECAPTION_PARENT"
 _GRACE_S = 30.0  # to write what is under way and to leave a cluster
@@ -31,7 +30,7 @@ class Children:
         self._is_over = False
 
     def run(
-        self, command: Sequence[str], cwd: Path | None = None, captures: bool = False
+        self, command: Sequence[str], captures: bool = False
     ) -> subprocess.CompletedProcess[str]:
         """Run a program to its end; `captures`: return its output instead of showing it."""
         pipe = subprocess.PIPE if captures else None
@@ -40,7 +39,6 @@ class Children:
                 raise KeyboardInterrupt
             child = subprocess.Popen(
                 command,
-                cwd=cwd,
                 env=os.environ | {_PARENT: str(os.getpid())},
                 stdout=pipe,
                 stderr=pipe,

@@ -16,6 +16,8 @@ from recaption.shapeworld import cli as shapeworld
 from recaption.storage.shown import fit_to_print, without_secrets
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from recaption.summary import Summary
 
 app = typer.Typer(
@@ -29,7 +31,14 @@ app = typer.Typer(
 app.add_typer(shapeworld.app, name="shapeworld")
 console = Console(highlight=False)
 
-RecipeArgument = Annotated[str, typer.Argument(help="A recipe: a YAML file, see configs/caption/")]
+RecipeArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        show_default=False,
+        help="A recipe: a YAML file, or the name of one that comes with recaption, such as photos",
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="key=value overrides, such as corpus.path=s3://bucket/corpus seed=1"),
@@ -51,7 +60,7 @@ def main() -> None:
     except (RecipeError, ValueError) as e:
         if not is_users_mistake(e):
             raise
-        _fail(str(e), 2)
+        _fail(str(e), 2, getattr(e, "listing", ()))
     except RunFailedError as e:
         _fail(str(e), 1)
     except BrokenPipeError:  # whoever read what we print has enough
@@ -66,14 +75,25 @@ def is_users_mistake(error: BaseException) -> bool:
     return isinstance(error, RecipeError | StorageError)
 
 
-def _fail(message: str, code: int) -> None:
-    line = Text.assemble(("error:", "red"), " ", fit_to_print(" ".join(message.split())))
-    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+def _fail(message: str, code: int, listing: Sequence[str] = ()) -> None:
+    tell_mistake([message], listing)
     sys.exit(code)
 
 
+def tell_mistake(messages: Sequence[str], listing: Sequence[str] = ()) -> None:
+    """Print what is wrong to stderr, a line for each; `listing`: lines on what could be named."""
+    told = Console(stderr=True, highlight=False)
+    for message in messages:
+        line = Text.assemble(("error:", "red"), " ", fit_to_print(" ".join(message.split())))
+        told.print(line, soft_wrap=True)
+    for one in listing:
+        told.print(fit_to_print(one), soft_wrap=True, markup=False)
+
+
 @app.command()
-def caption(recipe: RecipeArgument, overrides: Overrides = None, dry_run: DryRun = False) -> None:
+def caption(
+    recipe: RecipeArgument = "", overrides: Overrides = None, dry_run: DryRun = False
+) -> None:
     """Caption the images of a recipe. Run it again and it continues."""
     from recaption.job import open_job
     from recaption.pipeline import run_job
@@ -91,8 +111,24 @@ def caption(recipe: RecipeArgument, overrides: Overrides = None, dry_run: DryRun
 
 
 @app.command()
+def recipes(
+    name: Annotated[
+        str, typer.Argument(help="one of them, such as photos or train/demo: print its YAML")
+    ] = "",
+) -> None:
+    """List the recipes that come with recaption, or print one to copy and change."""
+    from recaption.recipes import KINDS, describe_recipes, find_ours
+
+    if name:
+        sys.stdout.write(find_ours(name).read_text(encoding="utf-8"))
+        return
+    for kind in KINDS:
+        _print(describe_recipes(kind))
+
+
+@app.command()
 def retry(
-    recipe: RecipeArgument,
+    recipe: RecipeArgument = "",
     overrides: Overrides = None,
     reason: Annotated[
         list[str] | None, typer.Option(help="only rejects for this reason; may be repeated")
@@ -113,7 +149,7 @@ def retry(
 
 @app.command()
 def plan(
-    recipe: RecipeArgument,
+    recipe: RecipeArgument = "",
     overrides: Overrides = None,
     images_per_second: Annotated[
         float | None, typer.Option(help="of one engine; default: as in the corpus's last run")

@@ -17,6 +17,7 @@ from recaption.output import spell
 from recaption.pipeline import run_job
 from recaption.progress import Progress
 from recaption.recipe_file import load_recipe
+from recaption.recipes import our_recipe
 from recaption.report import write_report
 from recaption.shapeworld.score import read_rows, read_truths, score
 from recaption.shapeworld.score_table import headline
@@ -25,17 +26,14 @@ from recaption.shapeworld.sets.telling import telling
 from recaption.shapeworld.sets.writing import write_set
 from recaption.summary import tell_end
 
-_CHECKOUT = Path(__file__).parents[1]
-RECIPE = _CHECKOUT / "configs" / "caption" / "demo.yaml"
-TRAIN_RECIPE = _CHECKOUT / "configs" / "train" / "demo.yaml"
+RECIPE = our_recipe("caption", "demo")
+TRAIN_RECIPE = our_recipe("train", "demo")
 _PER_SHARD = 100
 _SEED = 2024
 
 
 def run_demo(out: str, shards: int, trains: bool, console: Console) -> int:
     """Render, caption, score, report and train below `out`; return the exit code."""
-    if not RECIPE.exists():
-        raise RecipeError(f"the demo's recipe is not at {RECIPE}: run it from a checkout")
     if not 1 <= shards <= 99_999:
         raise RecipeError(f"--shards: expected 1 to 99999, got {shards}")
     if storage.is_remote(out):
@@ -67,8 +65,8 @@ def run_demo(out: str, shards: int, trains: bool, console: Console) -> int:
 def _train(folder: Path, images: Path) -> int:
     """Train in a process of its own, as a user would; return its exit code."""
     overrides = [f"data.corpus={folder / 'corpus'}", f"data.images={images}"]
-    command = [sys.executable, "-m", "train", str(TRAIN_RECIPE), *overrides]
-    return Children().run([*command, f"out={folder / 'train'}"], cwd=_CHECKOUT).returncode
+    command = [sys.executable, "-P", "-m", "train", str(TRAIN_RECIPE), *overrides]
+    return Children().run([*command, f"out={folder / 'train'}"]).returncode
 
 
 def _render(folder: Path, shards: int, console: Console) -> Path:

@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from recaption.config import STORED, Recipe, RecipeError, nearest
+from recaption.config import STORED, Recipe, RecipeError
 from recaption.config_errors import explain
 from recaption.recipe_yaml import RecipeYamlError, field_of, read_value, read_yaml, write_yaml
+from recaption.recipes import find_recipe, missing_recipe
 from recaption.storage.shown import settings_without_secrets
 
 _LARGEST = 4 * 2**20  # bytes
@@ -30,21 +31,21 @@ _KINDS = {
 
 
 def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Read a YAML recipe, apply `key=value` overrides, check it. Raises RecipeError."""
-    file = Path(path)
-    try:
-        text = read_recipe_file(file)
-    except OSError as e:
-        raise RecipeError(_missing_recipe(file, e)) from e
+    """Read a recipe, by name or path, apply `key=value` overrides, check it. Raises RecipeError."""
+    file = find_recipe(path, "caption")
+    text = read_recipe_file(file, "caption")
     data = parse_yaml(text, str(file))
     check_kind(data, "caption", str(file))
     return parse_recipe(apply_overrides(data, overrides), name=str(file))
 
 
-def read_recipe_file(file: Path) -> bytes:
-    """Read a recipe, if it may be one by its size. Raises OSError or RecipeError."""
-    with file.open("rb") as f:
-        text = f.read(_LARGEST + 1)
+def read_recipe_file(file: Path, kind: str) -> bytes:
+    """Read a recipe, if it may be one by its size. Raises RecipeError."""
+    try:
+        with file.open("rb") as f:
+            text = f.read(_LARGEST + 1)
+    except OSError as e:
+        raise missing_recipe(file, kind, e) from e
     if len(text) > _LARGEST:
         raise RecipeError(f"{file}: larger than {_LARGEST >> 20} MiB: not a recipe")
     return text
@@ -176,19 +177,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(one) for one in value]
     return value if isinstance(value, str | int | float | None) else str(value)
-
-
-def _missing_recipe(file: Path, error: OSError) -> str:
-    known = sorted(str(p) for p in Path("configs/caption").glob("*.yaml"))
-    beside = [str(file.parent / p.name) for p in _entries(file.parent)]
-    hint = f"; recipes here: {', '.join(known)}" if known else ""
-    what = (error.strerror or str(error)).lower()
-    first = "; the recipe's file comes first, then key=value" if "=" in str(file) else ""
-    return f"recipe {file}: {what}{first}{nearest(str(file), known + beside)}{hint}"
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(p for p in folder.iterdir() if p.suffix in {".yaml", ".yml"})
-    except OSError:
-        return []

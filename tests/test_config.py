@@ -90,7 +90,10 @@ WRONG = [
     # what does not go together
     (["engine.kind=vllm"], "engine.kind=vllm needs engine.model, a name or a path"),
     (["engine.kind=openai", "engine.model=m"], "engine.kind=openai needs engine.url, such as http"),
-    (["caption.per_style=2", "sampling.temperature=0"], "caption.per_style=2 with sampling.temperatur"),
+    (
+        ["caption.per_style=2", "sampling.temperature=0"],
+        "caption.per_style=2 with sampling.temperatur",
+    ),
     (["sampling.min_tokens=300"], "sampling.min_tokens=300 is above sampling.max_tokens=256"),
 ]
 
@@ -235,7 +238,6 @@ def test_the_recipes_of_this_repository_are_suggested(monkeypatch: pytest.Monkey
     with pytest.raises(RecipeError) as error:
         load_recipe(known[0].with_name(f"{known[0].stem}x.yaml"))
     assert f"did you mean {known[0]}?" in str(error.value)
-    assert all(str(path) in str(error.value) for path in known)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.text import Text
 from typer.core import TyperGroup
 
 from recaption.children import end_in_order, end_with_parent
@@ -52,6 +51,15 @@ class _RecipeFirst(TyperGroup):
             _fail(["interrupted; the same command goes on from the last checkpoint"], _INTERRUPTED)
 
 
+RecipeArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        show_default=False,
+        help="a YAML file, or the name of a recipe that comes with recaption: demo, scenes",
+    ),
+]
+
 app = typer.Typer(
     name="train",
     cls=_RecipeFirst,
@@ -75,7 +83,7 @@ def main() -> None:
     except ValueError as e:
         if not is_users_mistake(e):
             raise
-        _fail(getattr(e, "lines", [str(e)]), 2)
+        _fail(getattr(e, "lines", [str(e)]), 2, getattr(e, "listing", ()))
     except TrainingError as e:
         _fail([str(e)], 1)
     except OSError as e:
@@ -85,7 +93,7 @@ def main() -> None:
 
 @app.command()
 def run(
-    recipe: Annotated[str, typer.Argument(help="a YAML file, see configs/train/")],
+    recipe: RecipeArgument = "",
     overrides: Annotated[
         list[str] | None, typer.Argument(help="key=value, such as compute.workers=4 seed=1")
     ] = None,
@@ -136,7 +144,7 @@ def _train(recipe: TrainRecipe, checked: Checked, alone: bool) -> None:
 
 @app.command()
 def crops(
-    recipe: Annotated[str, typer.Argument(help="a YAML file, see configs/train/")],
+    recipe: RecipeArgument = "",
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value")] = None,
 ) -> None:
     """Caption all crops that a recipe will draw, into its corpus, before any training."""
@@ -148,7 +156,12 @@ def crops(
 
 @app.command()
 def compare(
-    comparison: Annotated[str, typer.Argument(help="a YAML file, see configs/study/")],
+    comparison: Annotated[
+        str,
+        typer.Argument(
+            metavar="COMPARISON", show_default=False, help="a YAML file, or a name: captions"
+        ),
+    ] = "",
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value, for all runs")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="runs at once, each on one thread")] = 2,
     table: Annotated[bool, typer.Option("--table", help="only show what is finished")] = False,
@@ -226,10 +239,10 @@ def _print(text: str) -> None:
         console.print(fit_to_print(line), soft_wrap=True, markup=False)
 
 
-def _fail(messages: Sequence[str], code: int) -> NoReturn:
-    for message in messages:
-        line = Text.assemble(("error:", "red"), " ", fit_to_print(" ".join(message.split())))
-        Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+def _fail(messages: Sequence[str], code: int, listing: Sequence[str] = ()) -> NoReturn:
+    from recaption.cli import tell_mistake
+
+    tell_mistake(messages, listing)
     sys.exit(code)
 
 

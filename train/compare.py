@@ -25,7 +25,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -34,6 +33,7 @@ from recaption.children import Children
 from recaption.config import PlacePath, RecipeError, Section
 from recaption.config_errors import explain, nearest
 from recaption.recipe_file import check_kind, in_layers, parse_yaml, read_recipe_file
+from recaption.recipes import find_recipe
 from train.check import check_machine, check_metrics, collect, open_checked
 from train.compare_pictures import Result, draw_results, draw_samples
 from train.config import TrainRecipe, load_train_recipe
@@ -55,7 +55,7 @@ _T975 = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8
 class Comparison(Section):
     """What is compared."""
 
-    base: PlacePath = Field(min_length=1, description="the recipe that all cells share")
+    base: str = Field(min_length=1, description="the recipe that all cells share: a file or a name")
     out: PlacePath = Field(min_length=1, description="folder of the cells, the table and the plot")
     seeds: list[int] = Field(min_length=1)
     metric: str = Field(min_length=1, description="the value that the plot shows, as logged")
@@ -89,16 +89,15 @@ class Cell:
 
 
 def load_comparison(path: str, overrides: Sequence[str] = ()) -> tuple[Comparison, list[Cell]]:
-    """Read a comparison and all its cells' recipes. Raises RecipeError.
+    """Read a comparison, by name or path, and all its cells' recipes. Raises RecipeError.
 
     `overrides` change every cell.
     """
+    file = find_recipe(path, "study")
+    read = parse_yaml(read_recipe_file(file, "study"), path, Comparison)
+    check_kind(read, "compare", path)
     try:
-        read = parse_yaml(read_recipe_file(Path(path)), path, Comparison)
-        check_kind(read, "compare", path)
         found = Comparison.model_validate(read)
-    except OSError as e:
-        raise RecipeError(f"comparison {path}: {(e.strerror or str(e)).lower()}") from e
     except ValidationError as e:
         raise RecipeErrors([f"{path}: {line}" for line in explain(e, Comparison)]) from e
     cells: list[Cell] = []
@@ -186,7 +185,7 @@ def run_cells(
     tell(f"{len(cells)} runs, {len(cells) - len(left)} of them finished")
 
     def run(cell: Cell) -> None:
-        command = [sys.executable, "-m", "train", "run", comparison.base, "--alone"]
+        command = [sys.executable, "-P", "-m", "train", "run", comparison.base, "--alone"]
         done = children.run([*command, *cell.overrides], captures=True)
         if done.returncode:
             why = (done.stderr or done.stdout).strip().splitlines()

@@ -20,9 +20,10 @@ from pydantic import (
     model_validator,
 )
 
-from recaption.config import ModelName, PlacePath, RecipeError, Section
+from recaption.config import ModelName, PlacePath, Section
 from recaption.config_errors import explain
 from recaption.recipe_file import apply_overrides, check_kind, parse_yaml, read_recipe_file
+from recaption.recipes import find_recipe
 from train.crops import CropConfig
 from train.errors import RecipeErrors
 from train.families.flow.config import FlowConfig
@@ -299,15 +300,9 @@ class TrainRecipe(Section):
 
 
 def load_train_recipe(path: str | Path, overrides: Iterable[str] = ()) -> TrainRecipe:
-    """Read a YAML recipe, apply `key=value` overrides, check it. Raises RecipeError."""
-    file = Path(path)
-    try:
-        text = read_recipe_file(file)
-    except OSError as e:
-        known = ", ".join(sorted(str(p) for p in Path("configs/train").glob("*.yaml")))
-        what = (e.strerror or str(e)).lower()
-        raise RecipeError(f"recipe {file}: {what}; recipes here: {known or 'none'}") from e
-    read = parse_yaml(text, str(file), TrainRecipe)
+    """Read a recipe, by name or path, apply `key=value` overrides, check it. Raises RecipeError."""
+    file = find_recipe(path, "train")
+    read = parse_yaml(read_recipe_file(file, "train"), str(file), TrainRecipe)
     check_kind(read, "train", str(file))
     data = apply_overrides(read, overrides, TrainRecipe)
     try:
