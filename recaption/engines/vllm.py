@@ -32,6 +32,10 @@ _CPU_ENVIRONMENT = {
     # A small machine: bind no threads to cores that others use, take 1 GiB for the KV cache.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_CPU_KVCACHE_SPACE": "1",
+    # Threads of OpenMP (Intel's and LLVM's; GNU's) that wait for the next step sleep: spinning,
+    # they take the cores from the engine's other processes and from whatever runs beside it.
+    "KMP_BLOCKTIME": "0",
+    "OMP_WAIT_POLICY": "PASSIVE",
 }
 _CPU_ARGUMENTS = {
     # A seeded request whose prefill is cut in chunks kills vLLM 0.29 on a CPU ("CPU Generator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -67,6 +68,17 @@ def test_what_vllm_says_of_a_wrong_argument_is_one_final_line() -> None:
         AsyncEngineArgs(**engine_arguments(config)).create_engine_config()
     failure = _boot_failure(error.value, config, told(""))
     assert failure.is_final and "dtype" in str(failure) and "\n" not in str(failure)
+
+
+def test_threads_of_the_cpu_worker_sleep_while_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cpu():
+        pytest.skip("a GPU does the work here")
+    monkeypatch.delenv("KMP_BLOCKTIME", raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")  # a user's own word stands
+    engine_arguments(EngineConfig(kind="vllm", model="builtin:shapeworld"))
+    assert (os.environ["KMP_BLOCKTIME"], os.environ["OMP_WAIT_POLICY"]) == ("0", "ACTIVE")
 
 
 def told(cause: str) -> BootLog:
