@@ -200,7 +200,8 @@ def sample(
     asked: dict[str, Any] = {"guidance": guidance, "steps": steps}
     changes = {key: value for key, value in asked.items() if value is not None}
     images, record = sample_checkpoint(checkpoint, prompt, per_prompt, seed, changes)
-    storage.write_bytes(out, to_png(draw_grid(images, prompt)))
+    title = f"{record.images:,} images seen"
+    storage.write_bytes(out, to_png(draw_grid(images, prompt, title)))
     _print(f"{len(images)} images of a model that saw {record.images:,} -> {out}")
 
 

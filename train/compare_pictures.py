@@ -45,7 +45,7 @@ def draw_results(by_arm: Mapping[str, Result], metric: str) -> bytes:
 
 
 def draw_samples(runs: Mapping[str, str]) -> bytes:
-    """Draw the last grid of samples of each arm's run side by side; b'' where there is none.
+    """Draw the last grid of samples of each arm's run, two in a row; b'' where there is none.
 
     `runs` maps arms to folders of runs.
     """
@@ -61,12 +61,15 @@ def draw_samples(runs: Mapping[str, str]) -> bytes:
             grids[arm] = Image.open(io.BytesIO(data)).convert("RGB")
     if not grids:
         return b""
-    figure = Figure(figsize=(2.6 * len(grids), 4.2), layout="constrained")
-    columns = figure.subplots(1, len(grids), squeeze=False)[0]
-    for axes, (arm, grid) in zip(columns, grids.items(), strict=True):
-        axes.imshow(np.asarray(grid))
-        axes.set_title(arm, fontsize=8, wrap=True)
+    rows, columns = -(-len(grids) // 2), min(2, len(grids))
+    height = max(grid.height / grid.width for grid in grids.values())
+    figure = Figure(figsize=(6 * columns, (6 * height + 0.3) * rows), layout="constrained")
+    places = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in places:
         axes.set_axis_off()
+    for axes, (arm, grid) in zip(places, grids.items(), strict=False):
+        axes.imshow(np.asarray(grid))
+        axes.set_title(arm, fontsize=10, loc="left", wrap=True)
     return _png(figure)
 
 

@@ -63,7 +63,8 @@ class RunOutputs:
             images = self._team.sample(captions, seeds, self._recipe.data.batch_size)
         if self._team.workers.is_first:
             name = f"{self._state.images:012d}.png"
-            png = to_png(draw_grid(images, config.prompts))
+            title = f"{self._state.images:,} images seen"
+            png = to_png(draw_grid(images, config.prompts, title))
             storage.write_bytes(storage.join(self._recipe.out, SAMPLES, name), png)
 
     def evaluate(self) -> None:

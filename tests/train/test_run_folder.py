@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from recaption.config import RecipeError
 from tests.train.fakes import make_recipe
 from train.checkpoints import Checkpoints
-from train.grid import draw_grid, to_png
+from train.grid import draw_grid, draw_grids, to_png
 from train.logs import RunLog, read_lines
 from train.run_folder import differences, open_run
 
@@ -80,11 +79,27 @@ def test_steps_done_again_are_logged_once(tmp_path):
     assert [(e.step, e.value) for e in events] == [(8, 1), (16, 1), (24, 2), (32, 2)]
 
 
-def test_a_grid_has_a_row_per_prompt(tmp_path: Path):
+def test_a_grid_has_a_row_per_prompt():
     images = torch.zeros((4, 3, 8, 8), dtype=torch.uint8)
     images[2:, 0] = 255
-    png = to_png(draw_grid(images, ["a short prompt", "a prompt of many words " * 20]))
-    picture = Image.open(io.BytesIO(png))
-    assert picture.width == 2 * (96 + 6) + 6
-    assert picture.getpixel((20, 20)) == (0, 0, 0)
-    assert picture.getpixel((20, 96 + 6 + 6 + 17 + 20)) == (255, 0, 0)
+    prompts = ["a short prompt", "a prompt of many words " * 200]
+    picture = Image.open(io.BytesIO(to_png(draw_grid(images, prompts))))
+    assert picture.size == (206 + 2 * (128 + 8), 8 + 2 * (128 + 8))
+    assert picture.getpixel((206 + 20, 20)) == (0, 0, 0)
+    assert picture.getpixel((206 + 20, 128 + 8 + 20)) == (255, 0, 0)
+    labels = picture.convert("L").crop((0, 0, 206, picture.height))
+    assert min(labels.crop((0, 0, 206, 60)).tobytes()) == 255  # one line, in the row's middle
+    assert min(labels.crop((0, 60, 206, 90)).tobytes()) < 100
+    assert min(labels.crop((0, 144, 206, 170)).tobytes()) < 100  # as many as there is room for
+    assert min(picture.convert("L").crop((199, 0, 206, picture.height)).tobytes()) == 255
+
+
+def test_grids_stand_side_by_side_below_their_names():
+    dark, bright = (torch.full((2, 3, 64, 64), value, dtype=torch.uint8) for value in (0, 200))
+    names = {"before\ncolour 12%, shape 8% and more words": dark, "after": bright}
+    picture = draw_grids(names, ["a", "\x1b[31mb"], "8,000 images seen")
+    top = 8 + 19 + 8 + 4 * 19 + 4  # a name is cut into lines that are no wider than its group
+    assert picture.size == (206 + 2 * (128 + 8) + 24, top + 2 * (128 + 8))
+    for left, value in ((206, 0), (206 + 128 + 8 + 24, 200)):
+        assert picture.getpixel((left + 64, top + 64)) == (value,) * 3
+        assert picture.getpixel((left + 64, top + 136 + 64)) == (value,) * 3
