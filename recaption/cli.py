@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from recaption.completion import complete_override, complete_recipe
 from recaption.config import Recipe, RecipeError
 from recaption.recipe_file import load_recipe, to_yaml
 from recaption.shapeworld import cli as shapeworld
@@ -24,7 +25,6 @@ app = typer.Typer(
     name="recaption",
     help="Recaption image data sets: shards in, a crash-safe caption corpus out.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -37,17 +37,34 @@ RecipeArgument = Annotated[
         metavar="RECIPE",
         show_default=False,
         help="A recipe: a YAML file, or the name of one that comes with recaption, such as photos",
+        autocompletion=complete_recipe,
     ),
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(help="key=value overrides, such as corpus.path=s3://bucket/corpus seed=1"),
+    typer.Argument(
+        help="key=value overrides, such as corpus.path=s3://bucket/corpus seed=1",
+        autocompletion=complete_override,
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="print recipe and plan, then stop")]
 
 
+def _tell_versions(is_asked: bool) -> None:
+    if is_asked:
+        from recaption.versions import describe_versions
+
+        _print(describe_versions())
+        raise typer.Exit
+
+
 @app.callback()
-def commands() -> None:
+def commands(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_versions, is_eager=True, help="Show versions."),
+    ] = False,
+) -> None:
     """Recaption image data sets: shards in, a crash-safe caption corpus out."""
 
 
@@ -238,6 +255,18 @@ def export(
     told.print(f"exported {written:,} {unit} -> {out}", soft_wrap=True, markup=False)
     if not written:
         _fail(f"{corpus}: no image has a caption, so nothing was written; see its status", 1)
+
+
+@app.command()
+def schema(
+    kind: Annotated[
+        Literal["caption", "train", "study"], typer.Option(help="the kind of recipe")
+    ] = "caption",
+) -> None:
+    """Print the JSON schema of a kind of recipes, by which editors complete and check them."""
+    from recaption.recipe_schema import schema_file
+
+    sys.stdout.write(schema_file(kind).read_text(encoding="utf-8"))
 
 
 @app.command()

@@ -62,6 +62,11 @@ def our_recipe(kind: str, name: str) -> Path:
     return _OURS / kind / f"{name}.yaml"
 
 
+def names(kind: str) -> list[str]:
+    """Return the names of the recipes of a kind that came with recaption."""
+    return [p.stem for p in _recipes_in(_OURS / kind)]
+
+
 def find_ours(name: str) -> Path:
     """Return a recipe that came with recaption: by `NAME`, or `KIND/NAME` where two have it."""
     for kind in KINDS:
