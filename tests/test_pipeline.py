@@ -37,7 +37,7 @@ def recipe(corpus: Path | str, **sections: dict[str, Any]) -> Recipe:
     """Four shards of 40 images in parts of 16, two styles, two captions each."""
     data: dict[str, Any] = {
         "source": {"path": SHARDS, "part_samples": 16, "dataset": "shapes"},
-        "caption": {"styles": ["short", "dense"], "samples": 2},
+        "caption": {"styles": ["short", "dense"], "per_style": 2},
         "engine": {"kind": "echo"},
         "corpus": {"path": str(corpus)},
     }

@@ -82,7 +82,7 @@ def crop_job(entries: CorpusEntries, run_id: str) -> CropJob:
         )
     styles = wanted.styles or entries.recipe.data.styles or caption.styles
     changes = {
-        "caption": caption.model_copy(update={"styles": styles, "samples": 1}),
+        "caption": caption.model_copy(update={"styles": styles, "per_style": 1}),
         "source": entries.source,
     }
     recipe = recipe.model_copy(update=changes)

@@ -45,7 +45,10 @@ def render(
         bool, typer.Option("--only-large", help="with --most-things: only scenes of large things")
     ] = False,
     layout: Annotated[
-        str, typer.Option(help="webdataset, imagenet, openimages or yfcc")
+        str,
+        typer.Option(
+            help="webdataset, imagenet, openimages, yfcc, or export: with true captions to train on"
+        ),
     ] = "webdataset",
     workers: Annotated[
         int | None,

@@ -27,7 +27,7 @@ def write_recipe(folder: Path, images: int, engine: str = "echo") -> Path:
     if engine == "echo":
         args = {"delay_s": 0.05}
         recipe["engine"] = {"kind": "echo", "args": args, "concurrency": 16}
-        recipe["caption"]["samples"] = 2
+        recipe["caption"]["per_style"] = 2
     else:
         model = make_random_captioner(folder / "model", "tiny")
         args = {"enforce_eager": True, "dtype": "float32", "max_model_len": 1024}

@@ -37,7 +37,7 @@ def corpus(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = parse_recipe(
         {
             "source": {"path": str(shards)},
-            "caption": {"styles": list(Style), "samples": 2},
+            "caption": {"styles": list(Style), "per_style": 2},
             "engine": {"kind": "echo"},
             "corpus": {"path": str(folder)},
         }

@@ -7,7 +7,7 @@ of the data set; ids, labels and boxes are those of the scenes.
 from __future__ import annotations
 
 from recaption.config import RecipeError, nearest
-from recaption.shapeworld.sets.layouts import imagenet, openimages, webdataset, yfcc
+from recaption.shapeworld.sets.layouts import export, imagenet, openimages, webdataset, yfcc
 from recaption.shapeworld.sets.layouts.base import Layout
 from recaption.shapeworld.sets.rendered_set import RenderedSet
 
@@ -16,6 +16,7 @@ LAYOUTS: dict[str, Layout] = {
     "imagenet": imagenet.LAYOUT,
     "openimages": openimages.LAYOUT,
     "yfcc": yfcc.LAYOUT,
+    "export": export.LAYOUT,
 }
 
 
