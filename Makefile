@@ -27,7 +27,7 @@ check: install ## lint, formatting, types
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
 
-bench: install ## measure what the README reports
+bench: install ## measure what docs/results.md reports
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean: ## remove caches and outputs, but not .venv

@@ -1,1 +1,1 @@
-"""What the README reports, measured: each file one table, each contender in the same run."""
+"""What docs/results.md reports, measured: each file one table, each contender in the same run."""

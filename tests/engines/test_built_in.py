@@ -70,7 +70,7 @@ def test_its_captions_are_true(asked: Asked) -> None:
 
 
 PRECISION, RECALL = 0.85, 0.72
-"""Well below what the README reports: with so few scenes a figure swings."""
+"""Well below what docs/results.md reports: with so few scenes a figure swings."""
 
 
 def test_vllm_and_transformers_say_the_same(asked: Asked, in_process: InProcess) -> None:
