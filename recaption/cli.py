@@ -230,11 +230,21 @@ def report(
     version: Version = "",
     seed: Annotated[int, typer.Option(help="which images are chosen")] = 0,
     source: Source = "",
+    truth: Annotated[
+        str,
+        typer.Option(help="rendered shards, where the corpus is of such: tell true claims by them"),
+    ] = "",
 ) -> None:
     """Write one static HTML page: images beside their captions, rejects, distributions."""
+    from recaption.output import spell
     from recaption.report import write_report
 
-    path = write_report(corpus, out, samples, version, seed, source)
+    known = None
+    if truth:
+        from recaption.shapeworld.held import hold_corpus
+
+        known = hold_corpus(corpus, spell(truth, "--truth"), version)
+    path = write_report(corpus, out, samples, version, seed, source, known)
     _told(out).print(f"report: {path}", soft_wrap=True, markup=False)
 
 

@@ -19,6 +19,7 @@ from recaption.progress import Progress
 from recaption.recipe_file import load_recipe
 from recaption.recipes import our_recipe
 from recaption.report import write_report
+from recaption.shapeworld.held import KnownTruth
 from recaption.shapeworld.score import read_rows, read_truths, score
 from recaption.shapeworld.score_table import headline
 from recaption.shapeworld.sets.rendered_set import RenderedSet
@@ -52,7 +53,8 @@ def run_demo(out: str, shards: int, trains: bool, console: Console) -> int:
     (folder / "score.json").write_text(json.dumps(figures, indent=1))
     console.print(headline(figures))
     console.print("4 of 5  writing the report")
-    page = write_report(recipe.corpus.path, str(folder / "report.html"))
+    known = KnownTruth(read_truths(str(images)), figures)
+    page = write_report(recipe.corpus.path, str(folder / "report.html"), truth=known)
     exit_code = summary.exit_code
     if trains:
         console.print("5 of 5  training on them: captions take turns, crops get their own")

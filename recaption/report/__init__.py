@@ -2,19 +2,23 @@
 
     write_report("s3://bucket/corpus", "report.html", samples=60)
 
-A gallery of images beside their captions, distributions, rejects with examples. What it shows is a
-keyed random choice: the same corpus and seed give the same page.
+Images beside their captions, rejects with examples, distributions, runs. What it shows is a keyed
+random choice: the same corpus and seed give the same page.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recaption import storage
 from recaption.output import STDOUT, file_to_write
 from recaption.storage.paths import local_path
 from recaption.text import without_controls
+
+if TYPE_CHECKING:
+    from recaption.report.truth import Truth
 
 __all__ = ["write_report"]
 
@@ -28,6 +32,7 @@ def write_report(
     version: str = "",
     seed: int = 0,
     source: str = "",
+    truth: Truth | None = None,
 ) -> str:
     """Write the page about a corpus; return its path or URL.
 
@@ -35,9 +40,10 @@ def write_report(
     the corpus is remote. `samples` images are shown; `version` is a fingerprint or the start of
     one, needed where the corpus has several; another `seed` shows others. `source` is where the
     images are, needed where they are neither on this disk nor in the corpus's bucket: a corpus may
-    be a stranger's, and is not taken at its word (`recaption.corpus.origin`). Raises RecipeError
-    where there is no such corpus or version, StorageError where it cannot be read or the page not
-    be written.
+    be a stranger's, and is not taken at its word (`recaption.corpus.origin`). `truth` is what is
+    known of the images: with it the page tells which captions are true. Raises RecipeError where
+    there is no such corpus or version, StorageError where it cannot be read or the page not be
+    written.
     """
     from recaption.corpus.damage import whole
     from recaption.report.gather import gather
@@ -45,7 +51,7 @@ def write_report(
 
     path = file_to_write(_path(corpus, out), "a report", _is_report)
     with whole(corpus):
-        text = render(gather(corpus, max(0, samples), version, seed, source))
+        text = render(gather(corpus, max(0, samples), version, seed, source, truth))
     page = without_controls(text).encode("utf-8", "replace")
     if path == STDOUT:
         sys.stdout.buffer.write(page)

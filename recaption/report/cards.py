@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from recaption import keyed
+from recaption.report.truth import CaptionTruth, Truth
 from recaption.sample import FULL_IMAGE
+
+MOST = 64
+"""Captions that are shown of one sample."""
+
+_SCORES = {"clip.likeness": "likeness", "claims.invented": "least_yes"}
 
 Row = dict[str, Any]
 """A row of the corpus, see recaption.corpus.schema."""
@@ -33,7 +39,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class ShownCaption:
-    """One caption with what the engine told of it."""
+    """One caption with what engine, safeguards and the truth about its image told of it."""
 
     text: str
     slot: int
@@ -41,8 +47,18 @@ class ShownCaption:
     finish_reason: str
     prompt_tokens: int | None
     caption_tokens: int | None
-    mean_logprob: float | None
+    scores: dict[str, float]
     verdicts: tuple[str, ...]
+    truth: CaptionTruth | None = None
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What a reader may look for: its verdicts, an odd ending, whether it is true."""
+        ending = () if self.finish_reason == "stop" else (f"ending: {self.finish_reason}",)
+        found = (*self.verdicts, *ending) or ("no objection",)
+        if self.truth is None:
+            return found
+        return (*found, "truth: a false claim" if self.truth.false else "truth: all true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +87,29 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A sample with all its captions, and what became of those that it lacks."""
+    """A sample with its captions, and what became of those that it lacks."""
 
     sample: Shown
     groups: tuple[Group, ...]
     rejects: tuple[Reject, ...] = ()
+    left_out: int = 0
 
 
 def make_card(
-    rows: Iterable[Row], shard_url: str, styles: Sequence[str], rejects: Iterable[Reject] = ()
+    rows: Sequence[Row],
+    shard_url: str,
+    styles: Sequence[str],
+    rejects: Iterable[Reject] = (),
+    truth: Truth | None = None,
 ) -> Card:
-    """Make a card of a sample's captions: the full image first, styles in their order."""
+    """Make a card of a sample's captions: the full image first, styles in their order.
+
+    At most `MOST` are shown, the first slots of the full image before others.
+    """
     order = {style: i for i, style in enumerate(styles)}
+    shown = sorted(rows, key=lambda r: (r["region"] != FULL_IMAGE, r["slot"]))[:MOST]
     ranked = sorted(
-        rows,
+        shown,
         key=lambda r: (
             r["region"] != FULL_IMAGE,
             r["region"],
@@ -96,9 +121,10 @@ def make_card(
     groups: dict[tuple[str, str, str, str, str], list[ShownCaption]] = {}
     for row in ranked:
         asked = row["style"], row["region"], row["template"], row["template_hash"], row["prompt"]
-        groups.setdefault(asked, []).append(_caption(row))
-    shown = tuple(Group(*asked, tuple(captions)) for asked, captions in groups.items())
-    return Card(_sample(ranked[0], shard_url), shown, tuple(rejects))
+        groups.setdefault(asked, []).append(_caption(row, truth))
+    made = tuple(Group(*asked, tuple(captions)) for asked, captions in groups.items())
+    left_out = len(rows) - len(shown)
+    return Card(_sample(ranked[0], shard_url), made, tuple(rejects), left_out)
 
 
 def make_reject(rows: Sequence[Row], shard_url: str) -> Reject:
@@ -147,15 +173,31 @@ def _sample(row: Row, shard_url: str) -> Shown:
     )
 
 
-def _caption(row: Row) -> ShownCaption:
-    verdicts = [v for v in row["verdicts"] or () if v["verdict"] != "accept"]
+def _caption(row: Row, truth: Truth | None) -> ShownCaption:
+    text, verdicts = row["caption"] or "", row["verdicts"] or ()
+    about = (row["sample_id"], row["region"], row["style"] or "", text)
+    held = truth.of(*about) if truth else None
     return ShownCaption(
-        text=row["caption"] or "",
+        text=text,
         slot=row["slot"],
         seed=row["seed"],
         finish_reason=row["finish_reason"] or "not told",
         prompt_tokens=row["prompt_tokens"],
         caption_tokens=row["caption_tokens"],
-        mean_logprob=row["mean_logprob"],
-        verdicts=tuple(f"{v['check']}: {v['verdict']}" for v in verdicts),
+        scores=dict(_scores(row["mean_logprob"], verdicts, held)),
+        verdicts=tuple(
+            f"{v['check']}: {v['verdict']}" for v in verdicts if v["verdict"] != "accept"
+        ),
+        truth=held,
     )
+
+
+def _scores(
+    logprob: float | None, verdicts: Iterable[Row], truth: CaptionTruth | None
+) -> Iterator[tuple[str, float]]:
+    """Yield what a caption can be sorted by, see recaption.report.words."""
+    found = [("logprob", logprob)]
+    found += [(_SCORES[v["check"]], v["score"]) for v in verdicts if v["check"] in _SCORES]
+    if truth:
+        found += [("precision", truth.precision), ("recall", truth.recall)]
+    yield from ((name, value) for name, value in found if value is not None)

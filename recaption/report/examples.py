@@ -14,6 +14,7 @@ from recaption.corpus.reader import CorpusReader
 from recaption.report.cards import Card, Reject, Row, choose_evenly, make_card, make_reject
 from recaption.report.census import Chain
 from recaption.report.measure import Measures
+from recaption.report.truth import Truth
 
 MEASURED = 300_000
 """Captions after which no further part is looked into."""
@@ -40,10 +41,11 @@ class CaptionsSeen:
     measures: Measures = field(default_factory=Measures)
     examples: list[Example] = field(default_factory=list)
 
-    def cards(self, styles: Sequence[str]) -> list[Card]:
+    def cards(self, styles: Sequence[str], truth: Truth | None) -> list[Card]:
         """Make the examples' cards, in the order of shards and samples."""
         cards = [
-            make_card(e.captions, e.chain[0].shard_url, styles, e.rejects) for e in self.examples
+            make_card(e.captions, e.chain[0].shard_url, styles, e.rejects, truth)
+            for e in self.examples
         ]
         return sorted(cards, key=lambda c: (c.sample.shard, c.sample.ordinal))
 

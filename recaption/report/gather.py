@@ -8,7 +8,7 @@ for each of at most `MEASURED` captions.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from recaption import storage
@@ -25,6 +25,7 @@ from recaption.report.examples import RejectKind, look_into_captions, look_into_
 from recaption.report.measure import MadeBy, Measures
 from recaption.report.pictures import Picture, Wanted, Whereabouts, load_pictures
 from recaption.report.runs import Runs, read_runs
+from recaption.report.truth import Truth, TruthLine
 from recaption.storage.shown import settings_without_secrets, without_secrets
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Findings:
     rejects: list[Reject] = field(default_factory=list)
     reject_kinds: dict[str, RejectKind] = field(default_factory=dict)
     pictures: dict[str, Picture] = field(default_factory=dict)
+    truth: Sequence[TruthLine] = ()
 
     @property
     def is_all_measured(self) -> bool:
@@ -69,7 +71,9 @@ class Findings:
         return self.pictures.get(sample_id, Picture(note="not looked for"))
 
 
-def gather(corpus: str, samples: int, version: str, seed: int, given: str = "") -> Findings:
+def gather(
+    corpus: str, samples: int, version: str, seed: int, given: str = "", truth: Truth | None = None
+) -> Findings:
     """Look into a version of a corpus. Raises RecipeError where there is no such thing.
 
     `given` is where its images are, as the user says; else they are where it may name them itself.
@@ -86,7 +90,8 @@ def gather(corpus: str, samples: int, version: str, seed: int, given: str = "") 
     found.runs = read_runs(corpus, reader.fingerprint)
     looked_into = max(PARTS, min(_MORE_PARTS, 2 * samples // manifest.part_samples))
     found.census = take_census(reader, looked_into, seed)
-    _look_into(reader, found, samples, seed)
+    found.truth = truth.lines() if truth else ()
+    _look_into(reader, found, samples, seed, truth)
     if recipe and not found.measures.made_by:
         engine = recipe.engine
         asked = MadeBy(engine.model or engine.kind, engine.revision, engine.kind, "")
@@ -106,13 +111,15 @@ def _whereabouts(reader: CorpusReader, source: SourceConfig | None, given: str) 
     return Whereabouts(reader.corpus, root, {shard.name: shard.url for shard in shards})
 
 
-def _look_into(reader: CorpusReader, found: Findings, samples: int, seed: int) -> None:
+def _look_into(
+    reader: CorpusReader, found: Findings, samples: int, seed: int, truth: Truth | None
+) -> None:
     captions = look_into_captions(reader, found.census.chosen, samples, seed)
     rejects = look_into_rejects(reader, found.census.chosen_for_rejects, seed)
     measured = set(captions.measures.styles)
     found.styles = (*found.styles, *sorted(measured - set(found.styles)))
     found.measures = captions.measures
-    found.cards = captions.cards(found.styles)
+    found.cards = captions.cards(found.styles, truth)
     found.rejects, found.reject_kinds = rejects.examples, rejects.kinds
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -16,14 +17,18 @@ from markupsafe import Markup
 from recaption import __version__, keyed
 from recaption.engines.scope import BUILT_IN, KNOWS
 from recaption.report import charts
+from recaption.report.cards import ShownCaption
 from recaption.report.gather import Findings
 from recaption.report.measure import MEASURED, StyleMeasures
+from recaption.report.words import ADVICE, WORDS
+from recaption.sample import Reason
 
 _TEXT, _PROMPT, _HINT = 4000, 2000, 500  # characters shown of a text, a prompt, an alt-text
 _NAMES = 24  # class names that are shown of an image
 _SIZES = 500  # dots in the chart of image sizes
 _BARS = 8
 _SCORES = dict(zip(MEASURED, ("likeness", "least yes", "facts kept"), strict=True))
+_SORTED_BY = ("precision", "recall", "logprob", "likeness", "least_yes")
 _HUES = 6
 _CONTROL = {i: 0x2400 + i for i in range(32) if chr(i) not in "\n\t"} | {127: 0x2421}
 
@@ -58,6 +63,9 @@ def render(found: Findings) -> str:
         hues={style: i % _HUES for i, style in enumerate(found.styles)},
         charts=_charts(found),
         rejects=_reject_lines(found),
+        marks=_marks(found),
+        orders=_orders(found),
+        words=WORDS,
         names=_NAMES,
         hint_length=_HINT,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -88,6 +96,11 @@ class RejectLine:
     share: float
     of: str
 
+    @property
+    def advice(self) -> str:
+        """What it means, and what to do; "" for a reason that this program does not know."""
+        return ADVICE[Reason(self.reason)] if self.reason in tuple(Reason) else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Chart:
@@ -117,6 +130,24 @@ def _reject_lines(found: Findings) -> list[RejectLine]:
         of, whole = ("captions", asked) if kind and kind.is_of_captions else ("images", census.read)
         lines.append(RejectLine(stage, reason, census.scaled(count), count / max(1, whole), of))
     return lines
+
+
+def _shown(found: Findings) -> Iterator[ShownCaption]:
+    for card in found.cards:
+        for group in card.groups:
+            yield from group.captions
+
+
+def _marks(found: Findings) -> dict[str, int]:
+    """Return what a reader may look for among the shown captions, and how many have it."""
+    counts = Counter(mark for caption in _shown(found) for mark in caption.marks)
+    return dict(sorted(counts.items())) if len(counts) > 1 else {}
+
+
+def _orders(found: Findings) -> list[tuple[str, str]]:
+    """Return the scores that the shown captions can be sorted by: name, and as the page has it."""
+    told = {name for caption in _shown(found) for name in caption.scores}
+    return [(name, WORDS[name][0]) for name in _SORTED_BY if name in told]
 
 
 def _charts(found: Findings) -> list[Chart]:

@@ -61,6 +61,12 @@ class Picture:
     note: str = ""
     size: int | None = None
 
+    @property
+    def zoom(self) -> float:
+        """How many times a small picture is shown enlarged, each pixel as a square."""
+        longer = max(self.width, self.height, 1)
+        return LONG_SIDE / longer if longer <= LONG_SIDE // 2 else 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:

@@ -117,23 +117,12 @@ def score(
     """
     import json
 
-    from recaption.config import RecipeError
     from recaption.output import spell
-    from recaption.shapeworld import score as scorer
+    from recaption.shapeworld.held import hold_corpus
     from recaption.shapeworld.score_table import tables
     from recaption.storage import write_bytes
 
-    corpus, shards = spell(corpus, "CORPUS"), spell(shards, "SHARDS")
-    try:
-        truths = scorer.read_truths(shards)
-    except ValueError as e:
-        raise RecipeError(str(e)) from e
-    report = scorer.score(scorer.read_rows(corpus, version), truths)
-    if not report["images"]:
-        raise RecipeError(
-            f"{corpus}: none of its {report['not_found']:,} images is in {shards}: give the shards"
-            " that it was made of"
-        )
+    report = hold_corpus(spell(corpus, "CORPUS"), spell(shards, "SHARDS"), version).figures
     for table in tables(report):
         console.print(table)
     if json_file:

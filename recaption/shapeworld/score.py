@@ -15,8 +15,8 @@ from recaption.shapeworld.estimate import Estimate, ratio
 from recaption.shapeworld.known import classes_of, is_right, shapes_in
 from recaption.shapeworld.language import Style
 from recaption.shapeworld.reading.claims import Reading, Verdict
-from recaption.shapeworld.reading.expected import expect
-from recaption.shapeworld.reading.judge import judge
+from recaption.shapeworld.reading.expected import Expected, expect
+from recaption.shapeworld.reading.judge import Judged, judge
 from recaption.shapeworld.reading.notes import Cursor
 from recaption.shapeworld.reading.parser import parse
 from recaption.shapeworld.scenes import Scene, from_json
@@ -88,18 +88,36 @@ def region_of(scene: Scene, region: str) -> Scene:
     return flip(shown) if flipped else shown
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A caption held against its scene: the claims that the image can settle, what was expected."""
+
+    scene: Scene
+    reading: Reading
+    claims: tuple[Judged, ...]
+    expected: tuple[Expected, ...]
+
+
+def hold(row: Row, truth: Truth) -> Held:
+    """Hold one caption against what its region shows of its scene."""
+    scene, reading = region_of(truth.scene, row.region), parse(row.caption)
+    claims = (c for c in judge(scene, reading) if c.verdict is not Verdict.UNVERIFIABLE)
+    is_known = row.style in tuple(Style)
+    expected = expect(scene, Style(row.style), reading) if is_known else ()
+    return Held(scene, reading, tuple(claims), tuple(expected))
+
+
 def add_caption(sums: Sums, row: Row, truth: Truth) -> None:
     """Hold one caption against its scene and add what comes of it."""
-    scene, reading = region_of(truth.scene, row.region), parse(row.caption)
-    claims = [c for c in judge(scene, reading) if c.verdict is not Verdict.UNVERIFIABLE]
+    held = hold(row, truth)
+    scene, reading, claims = held.scene, held.reading, held.claims
     for claim in claims:
         is_true = claim.verdict is Verdict.TRUE
         for figure in _split("precision", claim.kind, row.style):
             sums.add(figure, row.sample_id, is_true)
-    if row.style in tuple(Style):
-        for wanted in expect(scene, Style(row.style), reading):
-            for figure in _split("recall", wanted.kind, row.style):
-                sums.add(figure, row.sample_id, wanted.is_told)
+    for wanted in held.expected:
+        for figure in _split("recall", wanted.kind, row.style):
+            sums.add(figure, row.sample_id, wanted.is_told)
     is_false = any(claim.verdict is Verdict.FALSE for claim in claims)
     sums.add("contradiction", row.sample_id, is_false)
     sums.add("invention", row.sample_id, any(claim.is_invented for claim in claims))

@@ -39,7 +39,7 @@ def test_counts_are_those_of_the_corpus(tmp_path: Path) -> None:
     assert "engine request_failed 6 5.9% of captions" in page.text
     assert "decode empty_file 1 5.0% of images" in page.text
     assert len(page.all("article")) == 16 + 4
-    assert len(page.all("li")) == 4 + 96  # of the navigation, of the cards
+    assert len(page.all("li")) == 5 + 96  # of the navigation, of the cards
 
 
 def test_it_tells_what_the_safeguards_did(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_corpus_without_captions(tmp_path: Path) -> None:
     page = report(corpus)
     assert "There is no caption: every image was rejected." in page.text
     assert "3 read = 0 captioned + 3 rejected" in page.text and "engine timeout 6" in page.text
-    assert sorted(page.ids()) == ["a/s000", "a/s001", "a/s002"] and "Gallery" not in page.text
+    assert sorted(page.ids()) == ["a/s000", "a/s001", "a/s002"] and 'id="gallery"' not in page.html
 
     for record in (Path(job.ledger.folder) / "commits").iterdir():
         record.unlink()

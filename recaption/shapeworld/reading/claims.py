@@ -71,6 +71,10 @@ class Ground:
     kind: str
     hues: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """The background in a few words."""
+        return " ".join([self.kind, " and ".join(self.hues)]).rstrip()
+
 
 @dataclass(frozen=True, slots=True)
 class Printed:

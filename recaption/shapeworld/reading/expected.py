@@ -63,7 +63,7 @@ def _expected_looks(about: Judgement, style: Style) -> Iterator[Expected]:
     wanted = about.named if style is not Style.SPATIAL else _placed(about)
     for k in wanted:
         told = [m for m, thing in zip(about.mentions, about.matches, strict=True) if thing == k]
-        name = " ".join(about.look(k))
+        name = about.name(k)
         is_shape = any(m.shape is about.scene.things[k].shape for m in told)
         yield Expected(ClaimKind.SHAPE, is_shape, name)
         yield Expected(ClaimKind.COLOUR, any(m.hue == about.hue(k) for m in told), name)
@@ -84,13 +84,13 @@ def _expected_places(about: Judgement) -> Iterator[Expected]:
     for k in _placed(about):
         place = (told := _told_of(about, k)) and told.place
         is_told = bool(place) and place_verdict(about, place or "", k) is Verdict.TRUE
-        yield Expected(ClaimKind.PLACE, is_told, f"place of {about.look(k)}")
+        yield Expected(ClaimKind.PLACE, is_told, f"where the {about.name(k)} is")
 
 
 def _expected_details(about: Judgement) -> Iterator[Expected]:
     for k in about.named:
         thing, sight, told = about.scene.things[k], about.scene.sightings()[k], _told_of(about, k)
-        name = " ".join(about.look(k))
+        name = about.name(k)
         if thing.is_size_clear and sight.presence is Presence.WHOLE:
             is_told = told is not None and told.size is thing.size
             yield Expected(ClaimKind.SIZE, is_told, f"{name} is {thing.size}")

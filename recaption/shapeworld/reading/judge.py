@@ -68,6 +68,10 @@ class Judgement:
         """A thing's colour and shape."""
         return self.hue(thing), self.scene.things[thing].shape
 
+    def name(self, thing: int) -> str:
+        """A thing as people call it: red circle."""
+        return " ".join(self.look(thing))
+
     def first_of(self, mention: int) -> int | None:
         """Return the thing that a mention, by its number in the reading, is about."""
         start = sum(one.count for one in self.reading.mentions[:mention])
@@ -211,7 +215,8 @@ def of_relations(about: Judgement) -> Iterator[Judged]:
         if first is None or second is None:
             yield Judged(ClaimKind.RELATION, Verdict.FALSE, f"{told.relation} of nothing")
             continue
-        claim = f"{about.look(first)} {told.relation} {about.look(second)}"
+        how = told.relation.replace("_", " ")
+        claim = f"{about.name(first)} {how} {about.name(second)}"
         related = Related(first, told.relation, second)
         if related in true:
             yield Judged(ClaimKind.RELATION, Verdict.TRUE, claim)
