@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import ray
 
+from recaption.answering import caption_sample, jobs_of, review
 from recaption.config import ClipConfig, Recipe
 from recaption.coordinator import History
 from recaption.engines.base import (
@@ -20,7 +21,6 @@ from recaption.engines.base import (
     EngineBootError,
     EngineInfo,
     Job,
-    JobImage,
     boot_engine,
 )
 from recaption.engines.driver import EngineDriver, convicted
@@ -33,7 +33,6 @@ from recaption.parts import (
     CaptionedPart,
     CaptionedSample,
     PreparedPart,
-    PreparedSample,
 )
 from recaption.prompts import PromptSet
 from recaption.text import printable
@@ -97,32 +96,24 @@ class Captioner:
 
     async def _caption_all(self, part: PreparedPart) -> list[CaptionedSample]:
         """Caption all samples at once; each is reviewed as soon as it has its answers."""
-
-        async def caption(sample: PreparedSample) -> CaptionedSample:
-            jobs = _jobs(sample)
-            return await self._review(part, sample, jobs, await self._driver.answer_all(jobs))
-
-        return list(await asyncio.gather(*(caption(sample) for sample in part.samples)))
+        captioned = (
+            caption_sample(self._driver, self._guard, sample, part.is_whole)
+            for sample in part.samples
+        )
+        return list(await asyncio.gather(*captioned))
 
     async def _caption_carefully(
         self, part: PreparedPart, history: History
     ) -> list[CaptionedSample]:
-        jobs = [_jobs(sample) for sample in part.samples]
+        jobs = [jobs_of(sample) for sample in part.samples]
         flat = [job for of_sample in jobs for job in of_sample]
         rest = iter(await self._answer_carefully(part.name, flat, history))
         return [
-            await self._review(part, sample, of_sample, [next(rest) for _ in of_sample])
+            await review(
+                self._guard, sample, of_sample, [next(rest) for _ in of_sample], part.is_whole
+            )
             for sample, of_sample in zip(part.samples, jobs, strict=True)
         ]
-
-    async def _review(
-        self, part: PreparedPart, sample: PreparedSample, jobs: list[Job], answers: list[Answer]
-    ) -> CaptionedSample:
-        """Let the safeguards judge a sample's answers; its pixels go."""
-        if not jobs:
-            return CaptionedSample(_without_pixels(sample))
-        judged = await self._guard.review(sample, jobs[0].image, answers, is_whole=part.is_whole)
-        return CaptionedSample(_without_pixels(sample), judged)
 
     async def _answer_carefully(self, part: str, jobs: list[Job], history: History) -> list[Answer]:
         """Answer a part in which the whole process died before: in groups known to the coordinator.
@@ -241,13 +232,6 @@ class _Turnstile:
                 self._changed.notify_all()
 
 
-def _jobs(sample: PreparedSample) -> list[Job]:
-    if sample.image is None:
-        return []
-    image = JobImage(sample.image.data, sample.image.sha256)
-    return [Job(sample.sample.sample_id, image, request) for request in sample.requests]
-
-
 def _captioned(
     part: PreparedPart, samples: list[CaptionedSample], info: EngineInfo, seconds: float
 ) -> CaptionedPart:
@@ -262,8 +246,3 @@ def _captioned(
 
 def _empty(part: PreparedPart, fault: str = "") -> CaptionedPart:
     return CaptionedPart(part.shard, part.part, fault=fault, retry=part.retry, unit=part.unit)
-
-
-def _without_pixels(sample: PreparedSample) -> PreparedSample:
-    image = sample.image and replace(sample.image, data=b"")
-    return replace(sample, image=image)

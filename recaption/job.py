@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -65,16 +64,7 @@ def resolve_job(recipe: Recipe) -> Job:
     root, shards = list_source(recipe.source)
     check_scope(recipe.engine, root)
     dataset = recipe.source.dataset or root.rstrip("/").rpartition("/")[2] or "data"
-    made_by = Provenance(
-        corpus=recipe.corpus.path,
-        dataset=dataset,
-        model=recipe.engine.model or recipe.engine.kind,
-        model_revision=recipe.engine.revision,
-        model_hash=model,
-        sampling=json.dumps(recipe.sampling.model_dump()),
-        fingerprint=print_of,
-        run_id=_run_id(),
-    )
+    made_by = Provenance.of(recipe, recipe.corpus.path, dataset, model, print_of, _run_id())
     return Job(recipe, tuple(shards), Preparer(recipe, prompts, dataset), made_by, root)
 
 

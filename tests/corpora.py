@@ -13,8 +13,9 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
+from recaption.answering import caption_sample
 from recaption.corpus.writer import commit_part
-from recaption.engines.base import CaptionEngine, EngineInfo, JobImage, boot_engine
+from recaption.engines.base import CaptionEngine, EngineInfo, boot_engine
 from recaption.engines.base import Job as EngineJob
 from recaption.engines.driver import EngineDriver
 from recaption.guard import Guard
@@ -22,9 +23,7 @@ from recaption.job import Job, open_job
 from recaption.likeness import Likeness
 from recaption.parts import (
     CaptionedPart,
-    CaptionedSample,
     PreparedPart,
-    PreparedSample,
     Receipt,
 )
 from recaption.recipe_file import apply_overrides, parse_recipe
@@ -139,7 +138,7 @@ async def caption_part(
     likeness = Likeness.load(job.recipe.safeguards.clip)
     guard = Guard(job.recipe, job.preparer.prompts, driver.answer, likeness)
     info = await driver.start()
-    samples = [await _review(driver, guard, s, is_whole=part.is_whole) for s in part.samples]
+    samples = [await caption_sample(driver, guard, s, part.is_whole) for s in part.samples]
     await driver.close()
     return CaptionedPart(
         part.shard,
@@ -151,17 +150,6 @@ async def caption_part(
         retry=part.retry,
         unit=part.unit,
     )
-
-
-async def _review(
-    driver: EngineDriver, guard: Guard, sample: PreparedSample, is_whole: bool
-) -> CaptionedSample:
-    if sample.image is None or not sample.requests:
-        return CaptionedSample(sample)
-    image = JobImage(sample.image.data, sample.image.sha256)
-    jobs = [EngineJob(sample.sample.sample_id, image, request) for request in sample.requests]
-    answers = await driver.answer_all(jobs)
-    return CaptionedSample(sample, await guard.review(sample, image, answers, is_whole))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ and where all is there no engine starts. Whether anybody waits is the trainer's 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import threading
 import time
@@ -86,15 +85,8 @@ def crop_job(entries: CorpusEntries, run_id: str) -> CropJob:
         "source": entries.source,
     }
     recipe = recipe.model_copy(update=changes)
-    made_by = Provenance(
-        corpus=entries.corpus,
-        dataset=entries.dataset,
-        model=recipe.engine.model or recipe.engine.kind,
-        model_revision=recipe.engine.revision,
-        model_hash=model,
-        sampling=json.dumps(recipe.sampling.model_dump()),
-        fingerprint=entries.fingerprint,
-        run_id=run_id,
+    made_by = Provenance.of(
+        recipe, entries.corpus, entries.dataset, model, entries.fingerprint, run_id
     )
     preparer = Preparer(recipe, prompts, entries.dataset)
     return CropJob(recipe, CropPreparer(entries, preparer), made_by)

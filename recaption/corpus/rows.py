@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
+from recaption.config import Recipe
 from recaption.corpus.schema import POLICY
 from recaption.parts import Answer, CaptionedPart, CaptionedSample, Judged, Outcome
 from recaption.safeguards.verdict import Verdict
@@ -40,6 +42,22 @@ class Provenance:
     sampling: str
     fingerprint: str
     run_id: str
+
+    @classmethod
+    def of(
+        cls, recipe: Recipe, corpus: str, dataset: str, model_hash: str, fingerprint: str, run: str
+    ) -> Provenance:
+        """Return what captions by this recipe share."""
+        return cls(
+            corpus=corpus,
+            dataset=dataset,
+            model=recipe.engine.model or recipe.engine.kind,
+            model_revision=recipe.engine.revision,
+            model_hash=model_hash,
+            sampling=json.dumps(recipe.sampling.model_dump()),
+            fingerprint=fingerprint,
+            run_id=run,
+        )
 
 
 class PartRows:

@@ -39,7 +39,7 @@ class PlainFile:
         """
         self._budget = budget
         with told_plainly():
-            footer = _read_footer(stream)
+            footer = read_footer(stream)
             self._stream = WatchedStream(stream, budget)
             self._file = pq.ParquetFile(
                 self._stream,
@@ -159,7 +159,7 @@ _LIMITS = {
 }
 
 
-def _read_footer(stream: BinaryIO) -> bytes:
+def read_footer(stream: BinaryIO) -> bytes:
     """Return the bytes of the footer, Arrow's schema in it made invisible. Raises DamagedFile."""
     size = stream.seek(0, io.SEEK_END)
     if size < 12:
