@@ -181,7 +181,11 @@ def compare(
 @app.command()
 def sample(
     checkpoint: Annotated[
-        str, typer.Argument(help="a run's folder, or one of its checkpoints/*.json")
+        str,
+        typer.Argument(
+            help="a run's folder, one of its checkpoints/*.json, a .safetensors file of `weights`,"
+            " or builtin:shapes"
+        ),
     ],
     prompt: Annotated[list[str], typer.Option(help="a text; may be repeated")],
     out: Annotated[str, typer.Option(help="the picture, PNG")] = "grid.png",
@@ -203,6 +207,23 @@ def sample(
     title = f"{record.images:,} images seen"
     storage.write_bytes(out, to_png(draw_grid(images, prompt, title)))
     _print(f"{len(images)} images of a model that saw {record.images:,} -> {out}")
+
+
+@app.command()
+def weights(
+    checkpoint: Annotated[
+        str, typer.Argument(help="a run's folder, or one of its checkpoints/*.json")
+    ],
+    out: Annotated[str, typer.Option(help="the file, .safetensors")],
+) -> None:
+    """Write a checkpoint's averaged weights to one file, for `sample` and for start_from."""
+    from train.weights import SUFFIX, read_weights, write_weights
+
+    if not out.endswith(SUFFIX):
+        _fail([f"--out: got {out}, expected a name that ends in {SUFFIX}"], 2)
+    made = read_weights(checkpoint)
+    write_weights(made, out)
+    _print(f"averaged weights of a model that saw {made.images:,} images -> {out}")
 
 
 @app.command()

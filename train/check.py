@@ -57,6 +57,8 @@ def check_recipe(recipe: TrainRecipe, is_alone: bool = False) -> Checked:
     wrong += check_metrics(recipe)
     wrong += check_machine(recipe, is_alone)
     latest = collect(wrong, lambda: check_run(recipe))
+    if recipe.start_from and not wrong and latest is None:
+        collect(wrong, lambda: check_start(recipe))
     data = collect(wrong, lambda: open_checked(recipe))
     if wrong or data is None:
         raise RecipeErrors(list(dict.fromkeys(wrong)))
@@ -89,6 +91,15 @@ def open_checked(recipe: TrainRecipe) -> TrainData:
 
         crop_job(data.entries, "check")
     return data
+
+
+def check_start(recipe: TrainRecipe) -> None:
+    """Raise RecipeError where the weights to start from are not there or do not fit."""
+    from train.state import check_fits
+    from train.weights import read_weights
+
+    family = recipe.model.create(recipe.data.image_size, recipe.seed)
+    check_fits(read_weights(recipe.start_from).tensors, family.nets, recipe.start_from)
 
 
 def check_metrics(recipe: TrainRecipe) -> list[str]:

@@ -265,6 +265,11 @@ class TrainRecipe(Section):
     out: PlacePath = Field(min_length=1, description="folder or s3:// URL of the run")
     images: int = Field(ge=1, le=_MOST_IMAGES, description="images to see, in all")
     seed: int = Field(default=0, ge=-(2**63), lt=2**63)
+    start_from: ModelName = Field(
+        default="",
+        description="averaged weights to start from: a run's folder or checkpoint, a .safetensors"
+        " file, builtin:shapes; default: drawn from the seed",
+    )
     data: DataConfig
     rotation: RotationConfig = RotationConfig()
     crops: CropConfig = CropConfig(whole=1.0)

@@ -11,41 +11,37 @@ from torch import Tensor
 from recaption import keyed
 from recaption.config import RecipeError
 from recaption.config_errors import nearest
-from recaption.storage.spelling import one_spelling
-from train.checkpoints import Record, find_checkpoint
 from train.config import ComputeConfig, TrainRecipe
 from train.family import Family
 from train.parallel import Team, Workers
 from train.run_folder import read_saved_recipe
-from train.state import check_fits
+from train.weights import Weights, read_weights
 
 
 def sample_checkpoint(
     place: str, prompts: Sequence[str], per_prompt: int, seed: int, changes: Mapping[str, Any]
-) -> tuple[Tensor, Record]:
-    """Return images, uint8 (prompts x per_prompt, 3, H, W), and what is known of the checkpoint.
+) -> tuple[Tensor, Weights]:
+    """Return images, uint8 (prompts x per_prompt, 3, H, W), and what is known of the weights.
 
-    `place`: a run's folder or a checkpoint in it. `changes`: to the model's section of the recipe,
+    `place`: as `read_weights` takes it. `changes`: to the model's section of the recipe,
     such as guidance. Raises RecipeError.
     """
-    family, record = load_family(place, changes)
+    family, weights = load_family(place, changes)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     team = Team(family, Workers(device=device), ComputeConfig())
     family.nets.eval()
     captions = [prompt for prompt in prompts for _ in range(per_prompt)]
     seeds = [keyed.integer("sample", seed, i) for i in range(len(captions))]
-    return team.sample(captions, seeds), record
+    return team.sample(captions, seeds), weights
 
 
-def load_family(place: str, changes: Mapping[str, Any] | None = None) -> tuple[Family, Record]:
-    """Return a checkpoint's family with its averaged weights, and its record."""
-    checkpoints, record = find_checkpoint(one_spelling(place))
-    recipe = _changed(read_saved_recipe(record.recipe, place), changes or {})
+def load_family(place: str, changes: Mapping[str, Any] | None = None) -> tuple[Family, Weights]:
+    """Return the family of a checkpoint or file of weights, and the weights put into it."""
+    weights = read_weights(place)
+    recipe = _changed(weights.recipe, changes or {})
     family = recipe.model.create(recipe.data.image_size, recipe.seed)
-    saved = checkpoints.load(record)
-    check_fits(saved, family.nets, place)
-    family.nets.load_state_dict(saved["ema"])
-    return family, record
+    weights.put_into(family.nets)
+    return family, weights
 
 
 def _changed(recipe: TrainRecipe, changes: Mapping[str, Any]) -> TrainRecipe:

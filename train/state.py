@@ -93,13 +93,17 @@ class TrainState:
         Tensors of `saved` may become those of the run.
         """
         self.images = self._team.workers.from_first(lambda: int(saved["images"]))
-        self._load_nets(saved.get("ema", {}))
-        for average, weights in zip(self._average, self._weights(), strict=True):
-            average.copy_(weights)
+        self.start_from(saved.get("ema", {}))
         self._load_nets(saved.get("nets", {}))
         for key, optimizer in self._optimizers.items():
             state = saved["optimizers"][key] if self._team.workers.is_first else {}
             set_optimizer_state_dict(self._module(key), optimizer, state, options=self._loading)
+
+    def start_from(self, weights: Mapping[str, Tensor]) -> None:
+        """Take weights, and as their averages, from what the first worker gives."""
+        self._load_nets(weights)
+        for average, there in zip(self._average, self._weights(), strict=True):
+            average.copy_(there)
 
     @property
     def _loading(self) -> StateDictOptions:
@@ -124,16 +128,16 @@ class TrainState:
             average.copy_(kept)
 
 
-def check_fits(saved: Mapping[str, Any], nets: nn.Module, name: str) -> None:
+def check_fits(weights: Mapping[str, Tensor], nets: nn.Module, name: str) -> None:
     """Raise RecipeError that names the first weight which differs in name or shape."""
     here = {key: tuple(tensor.shape) for key, tensor in nets.state_dict().items()}
-    there = {key: tuple(tensor.shape) for key, tensor in saved["nets"].items()}
+    there = {key: tuple(tensor.shape) for key, tensor in weights.items()}
     for key in (*here, *there):
         if here.get(key) != there.get(key):
             raise RecipeError(
                 f"{name} is of another architecture: {key}: got {there.get(key, 'nothing')},"
-                f" expected {here.get(key, 'nothing')}; check the recipe's model section, or give"
-                " another out"
+                f" expected {here.get(key, 'nothing')}; check the recipe's model section and"
+                " data.image_size, or give another out"
             )
 
 

@@ -18,6 +18,7 @@ from train.outputs import RunOutputs
 from train.parallel import Team, Workers
 from train.progress import Teller
 from train.state import TrainState, check_fits
+from train.weights import read_weights
 
 
 def work(recipe: TrainRecipe, data: TrainData, workers: Workers, teller: Teller) -> None:
@@ -45,7 +46,7 @@ def work(recipe: TrainRecipe, data: TrainData, workers: Workers, teller: Teller)
 
 
 def resume(recipe: TrainRecipe, team: Team, state: TrainState) -> None:
-    """Restore the state from the run's last checkpoint, if there is one."""
+    """Restore the state from the run's last checkpoint, if any, else start from given weights."""
     saved: dict[str, Any] = {}
 
     def read() -> bool:
@@ -53,12 +54,15 @@ def resume(recipe: TrainRecipe, team: Team, state: TrainState) -> None:
         if found is None:
             return False
         record, there = found
-        check_fits(there, team.family.nets, f"checkpoint {record.data}")
+        check_fits(there["nets"], team.family.nets, f"checkpoint {record.data}")
         saved.update(there)
         return True
 
     if team.workers.from_first(read):
         state.load_state_dict(saved)
+    elif recipe.start_from:
+        weights = read_weights(recipe.start_from).tensors if team.workers.is_first else {}
+        state.start_from(weights)
 
 
 def set_up_torch(compute: ComputeConfig, device: torch.device) -> None:

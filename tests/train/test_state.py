@@ -92,7 +92,7 @@ def test_only_matrices_decay():
 
 
 def test_weights_of_another_architecture_are_told_apart():
-    saved = {"nets": dict(GanFamily().nets.state_dict())}
+    saved = dict(GanFamily().nets.state_dict())
     other = GanFamily()
     check_fits(saved, other.nets, "x")
     other.nets["generator"].first = torch.nn.Linear(24, 48)

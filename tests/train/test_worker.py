@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import re
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from recaption import keyed
 from recaption.config import RecipeError
 from tests.train.fakes import KeyedData, equal
 from tests.train.killed_run import recipe_of, train_slowly
 from train.checkpoints import Checkpoints
+from train.config import OptimizerConfig
 from train.logs import read_lines
 from train.parallel import Workers
 from train.progress import Teller
 from train.sampling import sample_checkpoint
+from train.weights import read_weights, write_weights
 from train.worker import work
 
 IMAGES = 160
@@ -112,8 +116,51 @@ def test_a_checkpoint_of_another_architecture_is_refused(calm):
 
 
 def test_samples_of_a_run(calm):
-    images, record = sample_checkpoint(str(calm), ["red", "blue"], 2, 0, {"guidance": 1.0})
+    images, weights = sample_checkpoint(str(calm), ["red", "blue"], 2, 0, {"guidance": 1.0})
     assert images.shape == (4, 3, 8, 8)
-    assert record.images == IMAGES
+    assert weights.images == IMAGES
     with pytest.raises(RecipeError, match="did you mean guidance"):
         sample_checkpoint(str(calm), ["red"], 1, 0, {"guidence": 1.0})
+
+
+def test_a_run_starts_from_the_weights_of_another_in_one_file(calm, tmp_path):
+    file = str(tmp_path / "calm.safetensors")
+    write_weights(read_weights(str(calm)), file)
+    halved = {name: t.half().float() for name, t in final_state(calm)["ema"].items()}
+    assert equal(dict(read_weights(file).tensors), halved)
+    assert read_weights(file).images == IMAGES
+    train_here(tmp_path / "run", 8, start_from=file, optimizer=_STANDING)
+    started = final_state(tmp_path / "run")
+    assert equal(started["nets"], halved) and equal(started["ema"], halved)
+
+
+_STANDING = OptimizerConfig(rate=1e-30, warmup=0)
+"""So small a rate that no weight moves."""
+
+
+def test_a_resumed_run_goes_on_from_its_own_checkpoint(calm, tmp_path):
+    train_here(tmp_path, 8, start_from=str(calm), optimizer=_STANDING)
+    before = final_state(tmp_path)["nets"]
+    train_here(tmp_path, 16, start_from="/nowhere", optimizer=_STANDING)
+    assert equal(final_state(tmp_path)["nets"], before)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "expected a file that `recaption train weights` wrote"),
+        (b"\xff" * 64, "expected a file that `recaption train weights` wrote"),
+        (save({"a": torch.zeros(1)}, {"images": "1"}), "got 'recipe', expected"),
+        (save({"a": torch.zeros(1)}, {"images": "1", "recipe": "[]"}), "cannot read its recipe"),
+    ],
+)
+def test_a_file_that_holds_no_weights_of_ours_is_told(tmp_path, data, says):
+    file = tmp_path / "some.safetensors"
+    file.write_bytes(data)
+    with pytest.raises(RecipeError, match=re.escape(says)):
+        read_weights(str(file))
+
+
+def test_a_model_of_another_name_is_told():
+    with pytest.raises(RecipeError, match="builtin:shape, expected builtin:shapes, did you mean"):
+        read_weights("builtin:shape")
