@@ -12,6 +12,7 @@ from rich.text import Text
 
 from recaption.completion import complete_override, complete_recipe
 from recaption.config import Recipe, RecipeError
+from recaption.corpus.export import cli as export_options
 from recaption.recipe_file import load_recipe, to_yaml
 from recaption.shapeworld import cli as shapeworld
 from recaption.storage.shown import fit_to_print, without_secrets
@@ -251,20 +252,40 @@ def report(
 @app.command()
 def export(
     corpus: CorpusArgument,
-    to: Annotated[str, typer.Option(help="webdataset, parquet or jsonl")],
-    out: Annotated[str, typer.Option(help="folder or URL; of jsonl: the file, or - for stdout")],
+    to: export_options.To,
+    out: export_options.Out,
+    style: export_options.Style = None,
+    slot: export_options.Slot = None,
+    least_score: export_options.LeastScore = None,
+    caption: export_options.Caption = "",
+    seed: export_options.Seed = 0,
+    prefix: export_options.Prefix = "",
+    replace: export_options.Replace = None,
+    images: export_options.Images = "",
+    ext: export_options.Ext = "",
+    push: export_options.Push = "",
+    public: export_options.Public = False,
     version: Version = "",
     source: Source = "",
 ) -> None:
-    """Write a training-ready set: images with all their captions, or a line per caption."""
-    from recaption.corpus.export import run_export
+    """Write a training-ready set: images with their captions, or a line per caption.
+
+    folder: images beside caption files, for kohya, OneTrainer, SimpleTuner. imagefolder, hub,
+    parquet: for datasets and diffusers. webdataset: tars, also for our own training. lance: a Lance
+    table. jsonl: captions alone, with all that is known of them. The same command again replaces
+    what it wrote, and finishes what a killed one left half done.
+    """
+    from recaption.corpus.export.run import Target, run_export
+    from recaption.corpus.export.selection import read_selection
     from recaption.corpus.reader import CorpusReader
 
+    target = Target(to, out, source, images, ext, push, public)
+    chosen = read_selection(to, style, slot, least_score, caption, seed, prefix, replace)
     told = _told(out)
-    written, unit = run_export(CorpusReader(corpus, version), to, out, source, told)
-    told.print(f"exported {written:,} {unit} -> {out}", soft_wrap=True, markup=False)
-    if not written:
-        _fail(f"{corpus}: no image has a caption, so nothing was written; see its status", 1)
+    exported = run_export(CorpusReader(corpus, version), target, chosen, told)
+    export_options.tell(exported, target, told)
+    if not exported.tally.images:
+        _fail(f"{corpus}: no caption was exported, so nothing was written; see its status", 1)
 
 
 @app.command()

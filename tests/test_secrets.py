@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from recaption.config import SourceConfig
-from recaption.corpus.export import export_jsonl
+from recaption.corpus.export.jsonl import export_jsonl
+from recaption.corpus.export.selection import Selection
 from recaption.corpus.reader import CorpusReader
 from recaption.sources import list_shards, read_parts
 from recaption.storage import StorageError
@@ -93,7 +94,7 @@ def test_what_a_run_keeps_and_says(
     assert reader.manifest.dataset == "d" and reader.committed().parts.keys() == {"a.tar"}
     assert reader.captions().num_rows == 4 and reader.rejects().num_rows == 1
     with (tmp_path / "all.jsonl").open("wb") as out:
-        export_jsonl(reader, out, lambda rows: None)
+        export_jsonl(reader, out, Selection())
     said = [recaption("status", corpus), recaption("report", corpus, "--out", tmp_path / "r.html")]
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump({"source": {"path": url}, "engine": {"kind": "echo"}}))

@@ -26,6 +26,16 @@ class JoinedSample:
     captions: Rows
 
 
+def rows_by_sample(captions: pa.Table) -> dict[str, Rows]:
+    """Return captions by sample id, each sample's in order of region, style and slot."""
+    found: dict[str, Rows] = {}
+    for row in captions.to_pylist():
+        found.setdefault(row["sample_id"], []).append(row)
+    for rows in found.values():
+        rows.sort(key=lambda r: (r["region"], r["style"], r["slot"]))
+    return found
+
+
 def joined(
     source: SourceConfig, shards: Mapping[str, Shard], part: Part, captions: pa.Table
 ) -> Iterator[JoinedSample]:
@@ -34,25 +44,29 @@ def joined(
     `captions` has the columns sample_id, image_sha256, region, style, slot and any others. Raises
     StorageError where the shard is not what it was when it was captioned.
     """
-    by_sample: dict[str, Rows] = {}
-    for row in captions.to_pylist():
-        by_sample.setdefault(row["sample_id"], []).append(row)
-    if not by_sample:
+    yield from with_images(source, shards, part, rows_by_sample(captions))
+
+
+def with_images(
+    source: SourceConfig, shards: Mapping[str, Shard], part: Part, captions: Mapping[str, Rows]
+) -> Iterator[JoinedSample]:
+    """Yield the images of these samples of a part, as `joined` does, in the order of the shard."""
+    missing = dict(captions)
+    if not missing:
         return
-    for sample in part_samples(source, shards, part, frozenset(by_sample)):
-        rows = by_sample.pop(sample.sample_id, None)
+    for sample in part_samples(source, shards, part, frozenset(missing)):
+        rows = missing.pop(sample.sample_id, None)
         if rows and sample.image is not None:
             if hashlib.sha256(sample.image).hexdigest() != rows[0]["image_sha256"]:
                 raise storage.StorageError(
                     f"{part.shard}: {sample.sample_id} is not the image that was captioned; was"
                     " the shard replaced since? Caption it into a new corpus"
                 )
-            rows.sort(key=lambda r: (r["region"], r["style"], r["slot"]))
             yield JoinedSample(sample, sample.image, rows)
-    if by_sample:
+    if missing:
         raise storage.StorageError(
-            f"{part.shard}: {len(by_sample)} captioned samples are not in the shard any more, such"
-            f" as {min(by_sample)}; was it replaced since it was captioned?"
+            f"{part.shard}: {len(missing)} captioned samples are not in the shard any more, such"
+            f" as {min(missing)}; was it replaced since it was captioned?"
         )
 
 

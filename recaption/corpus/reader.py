@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from recaption.corpus.joined import rows_by_sample
 from recaption.corpus.ledger import CommitRecord, Committed, Ledger
 from recaption.corpus.manifest import Manifest, pick_version, read_manifest
 from recaption.corpus.tables import read_captions, standing_rejects
@@ -49,12 +50,7 @@ class CorpusReader:
 
     def by_sample(self, part: Part) -> dict[str, list[dict[str, Any]]]:
         """Return a part's captions by sample id, each sample's in order of region, style, slot."""
-        rows: dict[str, list[dict[str, Any]]] = {}
-        for row in self.captions(self.records(part)).to_pylist():
-            rows.setdefault(row["sample_id"], []).append(row)
-        for captions in rows.values():
-            captions.sort(key=lambda c: (c["region"], c["style"], c["slot"]))
-        return rows
+        return rows_by_sample(self.captions(self.records(part)))
 
     def iter_parts(self) -> Iterator[tuple[Part, list[CommitRecord]]]:
         """Yield each part with its records, shard by shard, in order."""

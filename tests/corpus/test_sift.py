@@ -127,7 +127,7 @@ def test_exports_hold_no_controls_and_no_nan_whoever_wrote_the_corpus(tmp_path: 
         row["mean_logprob"] = math.nan
         row["caption"] = "A \x1b[2Jdog\x07\u202e."
         row["verdicts"][0]["score"] = math.inf
-    written = lines(type(table).from_pylist(rows, schema=table.schema)).decode()
+    written = lines(type(table).from_pylist(rows, schema=table.schema).to_pylist()).decode()
     for line in written.splitlines():
         row = json.loads(line, parse_constant=no_number)
         assert row["caption"] == "A dog." and row["mean_logprob"] == 0.0

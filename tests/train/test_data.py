@@ -6,9 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from recaption.config import RecipeError, SourceConfig
-from recaption.corpus.export import export_webdataset
+from recaption.config import RecipeError
+from recaption.corpus.export.run import Target, run_export
+from recaption.corpus.export.selection import Selection
 from recaption.corpus.garbage import find_garbage
 from recaption.corpus.reader import CorpusReader
 from recaption.corpus.regions import RegionLedger
@@ -200,8 +202,7 @@ def test_an_export_gives_the_same_pairs(tmp_path: Path) -> None:
     caption_shards(tmp_path)
     recipe = make_recipe(tmp_path, "crops.whole=1", "data.lanes=1")
     reader = CorpusReader(str(tmp_path / "corpus"))
-    source = SourceConfig(path=str(tmp_path / "shards"), part_samples=8)
-    export_webdataset(reader, source, str(tmp_path / "export"), lambda _: None)
+    run_export(reader, Target("webdataset", str(tmp_path / "export")), Selection(), Console())
     exported = make_recipe(
         tmp_path, "crops.whole=1", "data.lanes=1", "data.corpus=", f"data.export={tmp_path}/export"
     )

@@ -17,9 +17,18 @@ import pyarrow as pa
 
 from recaption import keyed
 from recaption.corpus.export.names import plain
+from recaption.corpus.joined import Rows
 from recaption.corpus.schema import CAPTIONS
-from recaption.text import without_controls
+from recaption.sample import HintKind
+from recaption.text import printable, without_controls
 
+SHARED = (
+    *("sample_id", "dataset", "shard", "key", "image_name", "image_sha256"),
+    *("width", "height", "alt_text", "class_names"),
+)
+"""The columns in which the captions of an image do not differ."""
+
+_CREDITS = (HintKind.LICENCE, HintKind.AUTHOR, HintKind.PAGE)
 _AS_TEXT = frozenset(("hints", "verdicts"))
 _LONGEST_KEY = 60  # characters of an id that its key shows; a tar's names have 100
 
@@ -27,6 +36,21 @@ _LONGEST_KEY = 60  # characters of an id that its key shows; a tar's names have 
 def typed(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row of CAPTIONS without nulls, control characters and what is no number."""
     return {field.name: _value(field, _fit(row[field.name])) for field in CAPTIONS}
+
+
+def document_of(captions: Rows) -> dict[str, Any]:
+    """Return what is known of an image, and under `captions` of each of its captions."""
+    rows = [typed(row) for row in captions]
+    return {
+        **{name: rows[0][name] for name in SHARED},
+        "captions": [{k: v for k, v in row.items() if k not in SHARED} for row in rows],
+    }
+
+
+def credits_of(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return licence, author and page of a caption's image, empty where not known."""
+    told = {hint["kind"]: hint["text"] for hint in reversed(row["hints"] or [])}
+    return {str(kind): printable(told.get(kind) or "") for kind in _CREDITS}
 
 
 def as_json(value: object) -> str:
