@@ -333,6 +333,21 @@ def demo(
     raise typer.Exit(run_demo(out, shards, train, console))
 
 
+@app.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+def train(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="RECIPE [key=value]...", help="see --help")
+    ] = None,
+) -> None:
+    """Train a text-to-image model on a corpus, sample it, compare runs; as `python -m train`."""
+    from recaption.training import run_training_command
+
+    run_training_command(words or [])
+
+
 def _end(summary: Summary) -> None:
     """Tell how a run ended; exit 1 if something was lost or too much rejected."""
     from recaption.summary import tell_end

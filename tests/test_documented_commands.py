@@ -103,6 +103,8 @@ def check_words(program: str, words: list[str]) -> None:
     """Fail where a command would not take these words."""
     if not words or "." in program:
         return
+    if (program, words[0]) == ("recaption", "train"):
+        program, *words = words
     group: Any = typer.main.get_command(APPS[program])
     context = click.Context(group, info_name=program)
     if program == "train" and words[0] not in group.commands:

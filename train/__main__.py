@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 HELP = """Train text-to-image models on captions that rotate and follow the crop.
 
-`python -m train configs/train/demo.yaml` trains; the same command again continues, after a kill as
-after `images` were raised. `key=value` after the recipe changes it, as in
-`optimizer.rate=3e-4 out=s3://bucket/run images=1000000`.
+`recaption train demo` trains by a recipe; the same command again continues, after a kill as after
+`images` were raised. `key=value` after the recipe changes it, as in
+`optimizer.rate=3e-4 out=s3://bucket/run images=1000000`. `python -m train` is the same.
 
 A run's folder holds recipe.yaml, log.jsonl, events/ (TensorBoard), samples/ and checkpoints/.
 """
@@ -71,15 +71,18 @@ app = typer.Typer(
 console = Console(highlight=False)
 
 
-def main() -> None:
-    """Run the command line; a user's mistake is one message, never a traceback."""
+def main(words: Sequence[str] | None = None, name: str | None = None) -> None:
+    """Run the command line; a user's mistake is one message, never a traceback.
+
+    `words`: instead of the process's own; `name`: what the program is called in its help.
+    """
     from recaption.cli import is_users_mistake
     from train.errors import TrainingError
 
     end_in_order()
     end_with_parent()
     try:
-        app()
+        app(words, prog_name=name)
     except ValueError as e:
         if not is_users_mistake(e):
             raise
