@@ -109,6 +109,39 @@ def tell_mistake(messages: Sequence[str], listing: Sequence[str] = ()) -> None:
 
 
 @app.command()
+def init(
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="where the images are: a folder, tars, zips, Parquet, a list; local, s3://, hf://",
+        ),
+    ],
+    out: Annotated[str, typer.Option(help="the recipe to write, or - for stdout")] = "recipe.yaml",
+    model: Annotated[
+        str, typer.Option(help="the captioner; default: one that fits the GPUs of this machine")
+    ] = "",
+    url: Annotated[
+        str, typer.Option(help="of an endpoint that serves the model, such as http://host:8000/v1")
+    ] = "",
+    corpus: Annotated[str, typer.Option(help="where the captions are to go")] = "",
+    force: Annotated[bool, typer.Option("--force", help="replace a recipe that is there")] = False,
+) -> None:
+    """Look at images and write a recipe for them. Start here."""
+    from recaption.starter import Wishes, check_is_free, make_starter, tell_next, write_starter
+
+    check_is_free(out, force)
+    starter = make_starter(path, out, Wishes(model, url, corpus))
+    for line in starter.found:
+        _told(out).print(fit_to_print(line), soft_wrap=True, markup=False)
+    if out == "-":
+        sys.stdout.write(starter.text)
+        return
+    write_starter(starter, out, force)
+    _print(tell_next(out))
+
+
+@app.command()
 def caption(
     recipe: RecipeArgument = "", overrides: Overrides = None, dry_run: DryRun = False
 ) -> None:

@@ -38,7 +38,7 @@ def list_shards(source: SourceConfig) -> list[Shard]:
     named = {place.urls[0] for place in places if len(place.urls) == 1 and not place.is_glob}
     shards = []
     for url, f in found.items():
-        shard = Shard(_name(url, root), url, f.kind, f.size)
+        shard = Shard(shard_name(url, root), url, f.kind, f.size)
         shards += inner_shards(shard) if url in named else [shard]
     shards.sort(key=lambda shard: shard.name)
     _check_unique(shards)
@@ -89,7 +89,8 @@ def source_root(source: SourceConfig) -> str:
     return root_of(source, find_places(source))
 
 
-def _name(url: str, root: str) -> str:
+def shard_name(url: str, root: str) -> str:
+    """Return what a shard is called: its path below the root, fit for a name."""
     name = quote_shard(below(url, root)) or quote_shard(path_of(url).rstrip("/").rpartition("/")[2])
     if is_web(url) and not shard_suffix(path_of(url)):
         name += quote_shard(naming_query(url))

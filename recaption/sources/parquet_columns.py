@@ -97,8 +97,7 @@ def _find_image(schema: pa.Schema, shard: str, peek: Peek) -> str:
 
     Else a column of text that is packed bytes. Raises BrokenShard where there is none, or several.
     """
-    structs = [f.name for f in schema if pa.types.is_struct(f.type) and _bytes_in(f.type) >= 0]
-    plain = [f.name for f in schema if _may_be_image(f.type)]
+    structs, plain = _structs(schema), _plain(schema)
     for names in (structs, plain):
         by_name = {name.lower(): str(name) for name in reversed(names)}
         named = next((by_name[name] for name in _IMAGE_NAMES if name in by_name), "")
@@ -110,6 +109,19 @@ def _find_image(schema: pa.Schema, shard: str, peek: Peek) -> str:
     if not structs and not plain and packed:
         return str(packed)
     raise BrokenShard(f"{shard}: {_say_none(schema, structs or plain, likely, peek)}")
+
+
+def image_columns(schema: pa.Schema) -> list[str]:
+    """Return the columns that may hold images by their type, the likeliest first."""
+    return _structs(schema) or _plain(schema)
+
+
+def _structs(schema: pa.Schema) -> list[str]:
+    return [f.name for f in schema if pa.types.is_struct(f.type) and _bytes_in(f.type) >= 0]
+
+
+def _plain(schema: pa.Schema) -> list[str]:
+    return [f.name for f in schema if _may_be_image(f.type)]
 
 
 def _say_none(schema: pa.Schema, several: Sequence[str], texts: Sequence[str], peek: Peek) -> str:
