@@ -178,6 +178,26 @@ def recipes(
 
 
 @app.command()
+def preview(
+    recipe: RecipeArgument = "",
+    overrides: Overrides = None,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="samples, of all shards")] = 3,
+    captions: Annotated[
+        bool | None,
+        typer.Option(
+            "--caption/--no-caption",
+            help="boot the engine and show its captions; default: only where it is an endpoint",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Show a few samples: image, hints, prompts, tokens, captions. Writes nothing, needs no Ray."""
+    from recaption.preview import show_preview
+
+    raise typer.Exit(show_preview(load_recipe(recipe, overrides or []), limit, captions, console))
+
+
+@app.command()
 def retry(
     recipe: RecipeArgument = "",
     overrides: Overrides = None,

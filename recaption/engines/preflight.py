@@ -17,7 +17,8 @@ from recaption.engines.identity import looks_like_path
 
 _ASK_S = 10.0
 _CLUSTER = Path("/tmp/ray/ray_current_cluster")  # `ray start` writes it
-_OURS = ("builtin:", "random:")
+OURS = ("builtin:", "random:")
+"""How names of models begin that are made here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,14 @@ def doubt_of_model(config: EngineConfig) -> Doubt | None:
     is_elsewhere = (
         "://" in model or os.environ.get("VLLM_USE_MODELSCOPE") or "hf_config_path" in config.args
     )
-    if model.startswith(_OURS) or looks_like_path(model) or is_elsewhere:
+    if model.startswith(OURS) or looks_like_path(model) or is_elsewhere:
         return None
     from huggingface_hub import errors
 
     repo, revision = model.partition(":")[0], config.revision or None  # REPO:QUANTISATION is GGUF's
     try:
         folders = (None, config.args.get("download_dir"))
-        if any(_is_cached(repo, revision, folder) for folder in folders):
+        if any(is_cached(repo, revision, folder) for folder in folders):
             return None
         return _ask_hub(repo, revision)
     except errors.HFValidationError:
@@ -86,7 +87,8 @@ def doubt_of_model(config: EngineConfig) -> Doubt | None:
         return Doubt(text, is_certain=True)
 
 
-def _is_cached(repo: str, revision: str | None, folder: str | None) -> bool:
+def is_cached(repo: str, revision: str | None, folder: str | None) -> bool:
+    """Say whether a model of a hub is on this machine. Raises HFValidationError."""
     from huggingface_hub import try_to_load_from_cache
 
     found = [

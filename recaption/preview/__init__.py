@@ -1,0 +1,69 @@
+"""`recaption preview RECIPE`: a few samples as the model will see them, and what it says of them.
+
+Reads as a run reads, but writes nothing and needs no Ray.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from recaption.config import Recipe
+from recaption.job import Job, resolve_job
+from recaption.notices import describe_notices, take_notices
+from recaption.parts import CaptionedSample, PreparedSample
+from recaption.preview.asking import booted
+from recaption.preview.choose import choose_samples
+from recaption.preview.page import page_of
+from recaption.preview.tokens import TokenCounter
+from recaption.storage.shown import fit_to_print
+
+_WIDEST = 100  # columns
+
+
+def show_preview(recipe: Recipe, most: int, captions: bool | None, console: Console) -> int:
+    """Show so many samples; return the exit code: 1 where none of them can be captioned.
+
+    `captions`: boot the engine and show its captions; None: if that costs neither a minute nor a
+    GPU, which is so of an endpoint. Raises RecipeError, StorageError, RunFailedError.
+    """
+    job = resolve_job(recipe)
+    chosen = list(choose_samples(job, most))
+    samples = [one for one in chosen if isinstance(one, PreparedSample)]
+    wants = recipe.engine.kind != "vllm" if captions is None else captions
+    is_any = any(sample.requests for sample in samples)
+    width = min(console.width, _WIDEST)
+    answered = _ask(job, samples, console) if wants and is_any else []
+    tokens = TokenCounter.load(recipe.engine)
+    for index, sample in enumerate(samples):
+        answers = answered[index].answers if answered else ()
+        number = f"{index + 1} of {len(samples)}"
+        console.print(page_of(sample, answers, number, tokens), width=width)
+    _tell(console, [f"BROKEN    {fault}" for fault in chosen if isinstance(fault, str)])
+    _tell(console, [f"NOTE      {line}" for line in describe_notices(take_notices())])
+    if recipe.attributes.model:
+        _tell(console, ["NOTE      a run adds the hints of attributes.model to these prompts"])
+    if is_any and not wants:
+        _tell(console, ["no captions: --caption boots the engine for them, in a minute or more"])
+    return 0 if is_any else 1
+
+
+def _ask(job: Job, samples: Sequence[PreparedSample], console: Console) -> list[CaptionedSample]:
+    """Boot the engine, and say meanwhile what is waited for."""
+    engine = job.recipe.engine
+    told = Console(stderr=True, highlight=False)
+    with told.status(fit_to_print(f"booting {engine.model or engine.kind}")) as status:
+
+        async def ask() -> list[CaptionedSample]:
+            async with booted(job, lambda what: status.update(fit_to_print(what))) as asker:
+                status.update("captioning")
+                return await asker.caption(samples)
+
+        return asyncio.run(ask())
+
+
+def _tell(console: Console, lines: Sequence[str]) -> None:
+    for line in lines:
+        console.print(fit_to_print(line), soft_wrap=True, markup=False)
