@@ -105,6 +105,7 @@ def tell(exported: Exported, target: Target, console: Console) -> None:
     lines += [f"left out: {', '.join(left_out)}"] if left_out else []
     lines += [f"note: {note}" for note in exported.notes]
     if tally.images and target.to in _NEXT:
-        lines += [f"next: {_NEXT[target.to].format(out=out, ext=target.ext or '.txt')}"]
+        place = target.push or out
+        lines += [f"next: {_NEXT[target.to].format(out=place, ext=target.ext or '.txt')}"]
     for line in lines:
         console.print(fit_to_print(line), soft_wrap=True, markup=False)

@@ -59,13 +59,13 @@ def _upload(api: HfApi, folder: str, repo: str, is_public: bool) -> str:
 
 
 def _ask(repo: str, ask: Callable[[], Any]) -> Any:
-    import httpx  # what the client of the hub is made with
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
     try:
         return ask()
-    except (httpx.HTTPError, OSError, ValueError) as e:
+    except (HTTPError, OSError, ValueError, RuntimeError) as e:  # the last of an upload
         answer = getattr(e, "response", None)
         refused = answer is not None and answer.status_code in (401, 403)
-        why = text_without_secrets(printable(str(e)))[:300]
-        hint = f"; {_LOGIN}" if refused else "; the export itself is kept, push it again"
+        why = text_without_secrets(printable(f"{e} {e.__cause__ or ''}"))[:300].strip()
+        hint = f"; {_LOGIN}" if refused else "; the same command again goes on"
         raise storage.StorageError(f"--push {repo}: the hub said: {why}{hint}") from e
