@@ -93,7 +93,7 @@ class SourceConfig(Section):
         default_factory=dict, description="the adapter's own tables: name to path or URL"
     )
     min_label_score: float = Field(
-        default=0.7, ge=0, le=1, description="labels given by a machine below it are left out"
+        default=0.7, ge=0, le=1, description="a machine's labels below this score are left out"
     )
     dataset: str = Field(default="", description="name of the data set; default: its root's name")
     root: PlacePath = Field(
@@ -106,10 +106,10 @@ class SourceConfig(Section):
     part_samples: int = Field(
         default=256, ge=1, le=65_536, description="samples per part, the unit of commit"
     )
-    image_column: str = Field(default="", description="parquet: image column; default: found")
+    image_column: str = Field(default="", description="Parquet: the image's column; default: found")
     alt_text_column: str = Field(default="", description="column or .json key with the alt-text")
     class_column: str = Field(default="", description="column or .json key with the class name")
-    id_column: str = Field(default="", description="parquet: column with the sample's id")
+    id_column: str = Field(default="", description="Parquet: column with the sample's id")
     class_from_folder: bool = Field(
         default=False, description="folder: the parent folder's name is the class name"
     )
@@ -121,14 +121,18 @@ class ImageConfig(Section):
     short_side: int = Field(default=448, ge=16, le=8192, description="pixels; never upscaled")
     min_side: int = Field(default=1, ge=1, description="pixels; smaller images are rejected")
     max_pixels: int = Field(
-        default=178_956_970, ge=1, description="limit against decompression bombs"
+        default=178_956_970, ge=1, description="larger images are rejected, as decompression bombs"
     )
 
 
 class CaptionConfig(Section):
     """What is asked of the model for each image: styles x per_style captions."""
 
-    styles: list[str] = Field(default=["short", "dense"], min_length=1)
+    styles: list[str] = Field(
+        default=["short", "dense"],
+        min_length=1,
+        description="kinds of caption: short, dense, attributes, spatial, or templates of yours",
+    )
     per_style: int = Field(default=1, ge=1, le=64, description="captions per style")
     use_alt_text: bool = Field(default=True, description="show the alt-text to the model, fenced")
     use_class_names: bool = Field(default=True, description="show the class names, fenced")
@@ -168,10 +172,10 @@ class AttributesConfig(Section):
     descriptions: list[str] = Field(default=[], description="what may occur in the data set")
     template: str = Field(default="a photo of {}", description="what a description is put into")
     empty_template: str = Field(
-        default="a photo", description="the template with nothing in it: what must be exceeded"
+        default="a photo", description="the same with nothing in it: what a description must exceed"
     )
-    margin: float = Field(default=0.0, description="by how much it must be exceeded, in cosine")
-    most: int = Field(default=8, ge=1, description="attributes of an image")
+    margin: float = Field(default=0.0, description="by how much, in cosine")
+    most: int = Field(default=8, ge=1, description="attributes per image, at most")
     batch: int = Field(default=64, ge=1, description="images that go through the model at once")
     replicas: int = Field(default=1, ge=1, description="models in the pool")
     num_gpus: float = Field(default=0.0, ge=0, description="GPUs per model, a fraction allowed")
@@ -198,7 +202,7 @@ class EngineConfig(Section):
         " null leaves one out: {seed: null}",
     )
     replicas: int | Literal["auto"] = Field(
-        default="auto", description="engines in the pool; auto: as many as the GPUs hold, else 1"
+        default="auto", description="engines in the pool; auto: as many as the GPUs hold, or one"
     )
     num_gpus: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
         default="auto", description="GPUs per engine, a fraction allowed; auto: tensor parallelism"
@@ -208,21 +212,21 @@ class EngineConfig(Section):
     parts_in_flight: int = Field(
         default=4, ge=1, le=64, description="parts an engine works on at once"
     )
-    timeout_s: float = Field(default=600.0, gt=0, description="of one request, in seconds")
+    timeout_s: float = Field(default=600.0, gt=0, description="seconds of one request")
     boot_timeout_s: float = Field(
         default=300.0,
         gt=0,
-        description="openai: for which a server that is not there is waited for",
+        description="openai: seconds to wait for a server that is not there",
     )
-    boot_attempts: int = Field(default=3, ge=1, description="boots of one engine before it is lost")
+    boot_attempts: int = Field(default=3, ge=1, description="boots of an engine that may fail")
     url: str = Field(default="", description="openai: base URL, such as http://host:8000/v1")
     api_key_env: str = Field(
         default="OPENAI_API_KEY", description="openai: environment variable with the key"
     )
     confirm_builtin: bool = Field(
         default=False,
-        description="let a built-in captioner, which knows rendered scenes only, loose on other"
-        " images",
+        description="use a built-in captioner, which knows rendered scenes only, on other images"
+        " all the same",
     )
 
     @field_validator("model")
@@ -256,12 +260,14 @@ class EngineConfig(Section):
 class SamplingConfig(Section):
     """How tokens are drawn; passed on to the engine."""
 
-    temperature: float = Field(default=0.7, ge=0, le=5)
-    top_p: float = Field(default=1.0, gt=0, le=1)
+    temperature: float = Field(default=0.7, ge=0, le=5, description="0: always the likeliest token")
+    top_p: float = Field(
+        default=1.0, gt=0, le=1, description="of the likeliest tokens, this share of the chance"
+    )
     top_k: int = Field(default=0, ge=0, description="0: all tokens")
-    repetition_penalty: float = Field(default=1.0, gt=0)
-    max_tokens: int = Field(default=256, ge=1)
-    min_tokens: int = Field(default=0, ge=0)
+    repetition_penalty: float = Field(default=1.0, gt=0, description="1: none; above: less of it")
+    max_tokens: int = Field(default=256, ge=1, description="of a caption, at most")
+    min_tokens: int = Field(default=0, ge=0, description="of a caption, at least")
 
     @model_validator(mode="after")
     def _has_room(self) -> SamplingConfig:
@@ -292,10 +298,11 @@ class SafeguardsConfig(Section):
 
     actions: dict[str, Literal["accept", "repair", "prune", "reject"]] = Field(
         default_factory=dict,
-        description="by reason, over the defaults: keep it, ask again, cut the sentence, leave out",
+        description="by reason, over the defaults: accept it, repair (ask again), prune (cut the"
+        " sentence), reject it",
     )
     repairs: int = Field(
-        default=1, ge=0, le=8, description="times a caption at fault is asked again, seeds anew"
+        default=1, ge=0, le=8, description="times a caption at fault is asked for again, seed anew"
     )
     claims: bool = Field(
         default=False, description="ask the captioner of each claim of a caption whether it is true"
@@ -306,14 +313,14 @@ class SafeguardsConfig(Section):
     least_logprob: float | None = Field(
         default=None,
         le=0,
-        description="mean log-probability of a token below which the captioner was not sure of a"
-        " caption; costs nothing",
+        description="mean log-probability per token below which a caption counts as unsure; costs"
+        " nothing",
     )
     clip: ClipConfig = Field(
         default=ClipConfig(), description="ask a similarity model whether caption and image agree"
     )
     fuse: bool = Field(
-        default=False, description="facts of the alt-text that no caption kept: ask to put them in"
+        default=False, description="ask once more for facts of the alt-text that no caption kept"
     )
     fallback: Literal["none", "alt_text", "class_name"] = Field(
         default="none", description="what stands in for an image none of whose captions passed"
@@ -366,10 +373,10 @@ class Recipe(Section):
     safeguards: SafeguardsConfig = SafeguardsConfig()
     corpus: CorpusConfig
     run: RunConfig = RunConfig()
-    seed: int = 0
+    seed: int = Field(default=0, description="another seed, other captions")
 
     @model_validator(mode="after")
-    def _samples_can_differ(self) -> Recipe:
+    def _captions_can_differ(self) -> Recipe:
         if self.caption.per_style > 1 and self.sampling.temperature == 0:
             raise ValueError(
                 f"caption.per_style={self.caption.per_style} with sampling.temperature=0 gives the"

@@ -66,7 +66,7 @@ class DataConfig(Section):
     )
     read_cpus: float = Field(default=0.5, gt=0, description="CPUs reserved per reading task")
     readers: int = Field(
-        default=2, ge=1, le=1024, description="windows a worker has read ahead, at most"
+        default=2, ge=1, le=1024, description="windows that a worker reads ahead, at most"
     )
 
     @model_validator(mode="after")
@@ -182,7 +182,7 @@ class OptimizerConfig(Section):
 class ComputeConfig(Section):
     """On what it runs; changes no result but by rounding."""
 
-    workers: int = Field(default=1, ge=1, le=65_536)
+    workers: int = Field(default=1, ge=1, le=65_536, description="processes that train")
     num_gpus: float | Literal["auto"] = Field(
         default="auto", description="GPUs of a worker; auto: one, where the cluster has any"
     )
@@ -194,7 +194,7 @@ class ComputeConfig(Section):
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = Field(default=False, description="torch.compile")
     max_failures: int = Field(
-        default=3, ge=-1, description="lost workers after which it gives up; -1: never"
+        default=3, ge=-1, description="lost workers before it gives up; -1: never"
     )
 
     @field_validator("num_gpus")
@@ -211,17 +211,17 @@ class CheckpointConfig(Section):
     every: int = Field(default=50_000, ge=1, description="images between two checkpoints")
     keep: int = Field(default=2, ge=1, description="the last ones that stay")
     keep_every: int = Field(
-        default=0, ge=0, description="besides, one in so many images stays for good; 0: none"
+        default=0, ge=0, description="besides, one per so many images stays for good; 0: none"
     )
-    best: str = Field(default="", description="name of the value whose lowest one's stays too")
+    best: str = Field(default="", description="a value's name: the one with its lowest stays too")
 
 
 class SampleConfig(Section):
     """The grid of images for fixed prompts."""
 
-    prompts: list[str] = Field(default=[])
+    prompts: list[str] = Field(default=[], description="texts to draw images for")
     every: int = Field(default=50_000, ge=1, description="images between two grids")
-    per_prompt: int = Field(default=4, ge=1, le=256)
+    per_prompt: int = Field(default=4, ge=1, le=256, description="images of each prompt")
 
 
 class EvaluateConfig(Section):
