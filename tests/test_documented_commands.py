@@ -1,4 +1,4 @@
-"""Every command in the README, in cluster/ and in the headers of recipes, through a real shell.
+"""Every command in README, docs/, cluster/ and the headers of recipes, through a real shell.
 
 The shell must hand on the words as they stand: it makes a thousand of `source.path={000..999}.tar`,
 of which one would be captioned and called complete. What arrives must be what the command takes.
@@ -19,12 +19,17 @@ import typer
 
 from recaption.cli import app as recaption_app
 from recaption.recipe_file import load_recipe
+from recaption.recipes import find_recipe
 from train.__main__ import app as train_app
 from train.compare import load_comparison
 from train.config import load_train_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-TEXTS = [ROOT / "README.md", *sorted((ROOT / "cluster").glob("*.md"))]
+TEXTS = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "cluster").glob("*.md")),
+]
 RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))
 APPS: dict[str, Any] = {"recaption": recaption_app, "train": train_app}
 
@@ -110,6 +115,9 @@ def check_words(program: str, words: list[str]) -> None:
     if program == "train" and words[0] not in group.commands:
         words = ["run", *words]
     while isinstance(group, click.Group) or hasattr(group, "commands"):
+        if words[0].startswith("--"):  # parsing it would do it
+            assert any(words[0] in one.opts for one in group.get_params(context))
+            return
         _, group, words = group.resolve_command(context, words)
         context = click.Context(group, info_name=group.name, parent=context)
     is_help = words == []
@@ -121,19 +129,21 @@ def check_words(program: str, words: list[str]) -> None:
 
 def check_recipe(program: str, command: str, taken: dict[str, Any]) -> None:
     """Load the recipe that a command names, with its overrides, where it is one of ours."""
-    recipe = taken.get("recipe") or taken.get("comparison") or ""
-    if not recipe.startswith("configs/") or recipe.endswith("..."):
-        assert not taken.get("overrides")
+    named = taken.get("recipe") or taken.get("comparison") or ""
+    kind = "study" if command == "compare" else "train" if program == "train" else "caption"
+    recipe = find_recipe(named, kind) if named else Path()
+    if not recipe.is_file():
+        assert (not taken.get("overrides") and not named.startswith("configs/")) or "..." in named
         return
     overrides = taken.get("overrides") or []
     given = [one.partition("=") for one in overrides]
     assert all(equals and value for _, equals, value in given)
-    if command == "compare":
-        load_comparison(str(ROOT / recipe), overrides)
-    elif program == "train":
-        load_train_recipe(ROOT / recipe, overrides)
+    if kind == "study":
+        load_comparison(str(recipe), overrides)
+    elif kind == "train":
+        load_train_recipe(recipe, overrides)
     else:
-        made = load_recipe(ROOT / recipe, overrides)
+        made = load_recipe(recipe, overrides)
         told = {key: value for key, _, value in given}
         if "source.path" in told:
             assert isinstance(made.source.path, str)
