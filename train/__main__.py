@@ -198,18 +198,31 @@ def sample(
         float | None, typer.Option(help="how closely to follow the text; 1: no guidance")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="steps of the sampler")] = None,
+    beside: Annotated[
+        str, typer.Option(help="another model, whose images of the same noise are on the left")
+    ] = "",
+    score: Annotated[
+        bool,
+        typer.Option(
+            "--score", help="tell which colours and shapes are right: prompts of rendered scenes"
+        ),
+    ] = False,
 ) -> None:
     """Draw images for prompts with the averaged weights of a checkpoint."""
     from recaption import storage
-    from train.grid import draw_grid, to_png
-    from train.sampling import sample_checkpoint
+    from train.grid import to_png
+    from train.pictures import check_scorable, draw_painted, paint_by
 
+    if score:
+        check_scorable(prompt)
     asked: dict[str, Any] = {"guidance": guidance, "steps": steps}
     changes = {key: value for key, value in asked.items() if value is not None}
-    images, record = sample_checkpoint(checkpoint, prompt, per_prompt, seed, changes)
-    title = f"{record.images:,} images seen"
-    storage.write_bytes(out, to_png(draw_grid(images, prompt, title)))
-    _print(f"{len(images)} images of a model that saw {record.images:,} -> {out}")
+    painted = []
+    for place in filter(None, (beside, checkpoint)):
+        painted.append(paint_by(place, prompt, per_prompt, seed, changes, score))
+        _print(f"{len(painted[-1].images)} images by {painted[-1].about}")
+    storage.write_bytes(out, to_png(draw_painted(painted, prompt)))
+    _print(f"picture: {out}")
 
 
 @app.command()

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from train.checkpoints import Checkpoints
 from train.config import OptimizerConfig
 from train.logs import read_lines
 from train.parallel import Workers
+from train.pictures import check_scorable, draw_painted, paint_by
 from train.progress import Teller
 from train.sampling import sample_checkpoint
 from train.weights import read_weights, write_weights
@@ -121,6 +123,21 @@ def test_samples_of_a_run(calm):
     assert weights.images == IMAGES
     with pytest.raises(RecipeError, match="did you mean guidance"):
         sample_checkpoint(str(calm), ["red"], 1, 0, {"guidence": 1.0})
+
+
+def test_models_paint_the_same_prompts_side_by_side(calm):
+    prompts = ["a red circle", "two blue squares"]
+    check_scorable(prompts)
+    one = paint_by(str(calm), prompts, 2, 0, {}, is_scored=True)
+    assert one.images.shape == (4, 3, 8, 8)
+    assert re.fullmatch(
+        rf"{calm}: {IMAGES} images seen; right: colour \d+%, shape \d+%, both \d+%", one.about
+    )
+    single = draw_painted([one], prompts)
+    double = draw_painted([replace(one, about="before"), one], prompts)
+    assert double.width > 1.5 * single.width and double.height == single.height
+    with pytest.raises(RecipeError, match=r"--score: .*'zebra' means nothing here"):
+        check_scorable(["a red circle", "a red zebra"])
 
 
 def test_a_run_starts_from_the_weights_of_another_in_one_file(calm, tmp_path):
