@@ -139,7 +139,7 @@ def _seen(look: Look, texts: Texts) -> str:
     told.append(f"{texts.class_names} with a class name" * bool(texts.class_names))
     beside = ", ".join(filter(None, told)) or "nothing written beside them"
     limit = "" if look.is_all else f" (of the first {MOST_FILES:,} files, or of a few named ones)"
-    return f"{texts.samples} image{'s' * (texts.samples != 1)}{limit}: {beside}"
+    return f"{texts.samples} image{'s' * (texts.samples != 1)} read{limit}: {beside}"
 
 
 def _engine_name(settings: dict[str, str]) -> str:

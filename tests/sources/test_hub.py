@@ -12,7 +12,9 @@ import pytest
 from huggingface_hub import HfFileSystem, constants
 
 from recaption.config import SourceConfig
+from recaption.recipe_file import parse_recipe, parse_yaml
 from recaption.sources import list_shards, read_parts
+from recaption.starter import Wishes, make_starter
 from recaption.storage import StorageError
 from tests.corpora import jpeg, write_tar
 
@@ -91,3 +93,11 @@ def test_a_data_set_that_is_not_there_is_one_line(hub: str) -> None:
     with pytest.raises((StorageError, ValueError)) as caught:
         list_shards(SourceConfig(path="hf://datasets/org/other/a.tar"))
     assert "org/other" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_recipe_is_written_for_a_data_set_of_the_hub(hub: str) -> None:
+    made = make_starter("hf://datasets/org/name", "recipe.yaml", Wishes("random:tiny"))
+    recipe = parse_recipe(parse_yaml(made.text.encode(), "recipe.yaml"))
+    assert recipe.source.kind == "webdataset"
+    assert recipe.source.path == "hf://datasets/org/name"
+    assert "2 images read" in made.found[1]

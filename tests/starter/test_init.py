@@ -66,7 +66,7 @@ MADE: list[tuple[Callable[[Path], str], str, dict[str, object]]] = [
     (folder, "2 with alt-text", {"kind": "folder", "adapter": "generic"}),
     (tars, "2 with alt-text", {"kind": "webdataset", "adapter": "web"}),
     (parquet, "2 with alt-text", {"kind": "parquet", "alt_text_column": "blip_caption"}),
-    (two_images, "1 image: nothing", {"kind": "parquet", "image_column": "before"}),
+    (two_images, "1 image read: nothing", {"kind": "parquet", "image_column": "before"}),
     (archive, "nothing written beside them", {"kind": "zip", "adapter": "generic"}),
     (listed, "1 with a class name", {"kind": "webdataset", "adapter": "generic"}),
 ]
