@@ -85,7 +85,8 @@ def test_a_model_that_has_to_be_booted_is_asked_only_on_demand(photos: Path) -> 
     failed = preview(
         photos, "--caption", engine="kind: echo, boot_attempts: 1, args: {boot_fails: broken}"
     )
-    assert failed.code == 1 and "no engine boots: broken" in failed.complaint
+    assert failed.code == 1 and "error: no engine boots: broken" in failed.err
+    assert ids(failed) == ["in/0.jpg", "in/3.jpg", "in/6.jpg"], "the prompts are shown all the same"
 
 
 def test_what_the_safeguards_find_fault_with(photos: Path) -> None:

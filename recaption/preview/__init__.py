@@ -19,6 +19,7 @@ from recaption.preview.choose import choose_samples
 from recaption.preview.page import page_of
 from recaption.preview.tokens import TokenCounter
 from recaption.storage.shown import fit_to_print
+from recaption.summary import RunFailedError
 
 _WIDEST = 100  # columns
 
@@ -34,9 +35,8 @@ def show_preview(recipe: Recipe, most: int, captions: bool | None, console: Cons
     samples = [one for one in chosen if isinstance(one, PreparedSample)]
     wants = recipe.engine.kind != "vllm" if captions is None else captions
     is_any = any(sample.requests for sample in samples)
-    width = min(console.width, _WIDEST)
-    answered = _ask(job, samples, console) if wants and is_any else []
-    tokens = TokenCounter.load(recipe.engine)
+    answered, failure = _ask(job, samples) if wants and is_any else ([], None)
+    tokens, width = TokenCounter.load(recipe.engine), min(console.width, _WIDEST)
     for index, sample in enumerate(samples):
         answers = answered[index].answers if answered else ()
         number = f"{index + 1} of {len(samples)}"
@@ -47,11 +47,15 @@ def show_preview(recipe: Recipe, most: int, captions: bool | None, console: Cons
         _tell(console, ["NOTE      a run adds the hints of attributes.model to these prompts"])
     if is_any and not wants:
         _tell(console, ["no captions: --caption boots the engine for them, in a minute or more"])
+    if failure is not None:
+        raise failure
     return 0 if is_any else 1
 
 
-def _ask(job: Job, samples: Sequence[PreparedSample], console: Console) -> list[CaptionedSample]:
-    """Boot the engine, and say meanwhile what is waited for."""
+def _ask(
+    job: Job, samples: Sequence[PreparedSample]
+) -> tuple[list[CaptionedSample], RunFailedError | None]:
+    """Boot the engine, and say meanwhile what is waited for; what fails is told after the pages."""
     engine = job.recipe.engine
     told = Console(stderr=True, highlight=False)
     with told.status(fit_to_print(f"booting {engine.model or engine.kind}")) as status:
@@ -61,7 +65,10 @@ def _ask(job: Job, samples: Sequence[PreparedSample], console: Console) -> list[
                 status.update("captioning")
                 return await asker.caption(samples)
 
-        return asyncio.run(ask())
+        try:
+            return asyncio.run(ask()), None
+        except RunFailedError as e:
+            return [], e
 
 
 def _tell(console: Console, lines: Sequence[str]) -> None:

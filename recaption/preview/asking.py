@@ -36,7 +36,8 @@ class Asker:
 async def booted(job: Job, tell: Tell) -> AsyncIterator[Asker]:
     """Boot the engine of a recipe, and close it at the end. Raises RunFailedError."""
     recipe = job.recipe
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its own words would hide the page
+    for name in ("VLLM_LOGGING_LEVEL", "TRANSFORMERS_VERBOSITY"):
+        os.environ.setdefault(name, "error")  # their own words would hide the page
 
     async def boot() -> CaptionEngine:
         return await boot_engine(recipe.engine, recipe.sampling, tell)
