@@ -31,7 +31,7 @@ from recaption.engines.base import Job as EngineJob
 from recaption.sample import Caption
 from tests.command_line import recaption
 from tests.corpora import jpeg, write_tar
-from tests.corpus.build import BUCKET, caption, files_of, needs_s3, unless
+from tests.corpus.build import BUCKET, caption, files_of, needs_s3, unless, write_photos
 
 FAILS = "val/0/b_2"
 SPLITS = ("val/0.tar", "test.tar", "c.tar")
@@ -324,6 +324,38 @@ def test_the_card_tells_licences_and_who_wrote_the_captions(tmp_path: Path) -> N
         assert told in card.content, told
     row = pq.read_table(tmp_path / "out" / "data").to_pylist()[0]
     assert (row["licence"], row["page"]) == ("CC BY 4.0", "http://x/0")
+
+
+def test_what_is_published_does_not_tell_where_a_photo_was_taken(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 0.0), 3: "E", 4: (13.0, 24.0, 0.0)})
+    photo, webp = io.BytesIO(), io.BytesIO()
+    Image.open(io.BytesIO(jpeg("red"))).save(photo, "JPEG", exif=exif)
+    Image.open(io.BytesIO(jpeg("green"))).save(webp, "WEBP", exif=exif)
+    members = [("a.jpg", photo.getvalue()), ("b.webp", webp.getvalue()), ("c.jpg", jpeg("black"))]
+    write_tar(tmp_path / "photos" / "0.tar", members)
+    caption(tmp_path / "corpus", tmp_path / "photos")
+    reader = CorpusReader(str(tmp_path / "corpus"))
+    done = export(reader, "hub", tmp_path / "out")
+    assert done.tally.left_out["places where images were taken"] == 2
+    images = [row["image"]["bytes"] for row in pq.read_table(tmp_path / "out" / "data").to_pylist()]
+    assert not any(Image.open(io.BytesIO(data)).getexif() for data in images[:2])
+    assert images[2] == members[2][1], "no other image is touched"
+    shown = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), float) for data in images]
+    for one, (_, data) in zip(shown, members, strict=True):
+        assert np.abs(one - to_rgb(data)).mean() < 3
+    export(reader, "folder", tmp_path / "folder")
+    kept = sorted((tmp_path / "folder").rglob("*.jpg"))[0].read_bytes()
+    assert kept == members[0][1], "what stays with its owner stays whole"
+
+
+def test_captions_of_crops_are_told_of(tmp_path: Path) -> None:
+    job = caption(tmp_path / "corpus", write_photos(tmp_path / "photos", 1, 2))
+    units = Path(job.ledger.folder) / "regions" / "commits" / "00000.tar-00000"
+    units.mkdir(parents=True)
+    (units / "crop-1.json").write_text("{}")
+    notes = export(CorpusReader(str(tmp_path / "corpus")), "jsonl", tmp_path / "x.jsonl").notes
+    assert notes == ["captions of crops are not exported: of 1 crops of parts"]
 
 
 def test_a_card_that_its_owner_wrote_stays(tmp_path: Path, made: CorpusReader) -> None:

@@ -60,7 +60,8 @@ Images = Annotated[
     str,
     typer.Option(
         help="readable: what trainers cannot read, or would turn the wrong way, becomes JPEG or"
-        " PNG; found: bytes as they are; default: readable, of webdataset and parquet: found",
+        " PNG, and hub leaves out where a photo was taken; found: bytes as they are; default:"
+        " readable, of webdataset and parquet: found",
         rich_help_panel=_IMAGES,
     ),
 ]

@@ -101,7 +101,7 @@ def run_export(
             return Exported(_write_jsonl(reader, target.out, selection, ticker), _crops(reader))
     place = spell(target.source, "--source") if target.source else ""
     source = source_of(reader.corpus, recipe.source, place)
-    walk = Walk(reader, source, selection, ticker, target.is_found)
+    walk = Walk(reader, source, selection, ticker, target.is_found, target.to == "hub")
     with ticker.showing():
         notes = _write(walk, target, spell(target.out, "--out"), recipe)
     return Exported(walk.tally, [*notes, *_crops(reader)])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from recaption import storage
 from recaption.config import RecipeError, SourceConfig
-from recaption.corpus.export.images import readable, suffix_of
+from recaption.corpus.export.images import readable, suffix_of, tells_place
 from recaption.corpus.export.progress import Ticker
 from recaption.corpus.export.rows import credits_of
 from recaption.corpus.export.selection import Selection
@@ -56,13 +56,17 @@ class Tally:
 
 @dataclass(slots=True)
 class Walk:
-    """Reads a corpus for an export. `is_found` leaves images as they were found."""
+    """Reads a corpus for an export.
+
+    `is_found` leaves images as they were found; `is_published` takes out where they were taken.
+    """
 
     reader: CorpusReader
     source: SourceConfig
     selection: Selection
     ticker: Ticker
     is_found: bool = False
+    is_published: bool = False
     tally: Tally = field(default_factory=Tally)
 
     def parts(self) -> Iterator[tuple[Part, list[Chosen]]]:
@@ -89,8 +93,11 @@ class Walk:
     def _read(
         self, shards: Mapping[str, Shard], part: Part, chosen: dict[str, Rows], tally: Tally
     ) -> list[Chosen]:
-        found = with_images(self.source, shards, part, chosen)
-        encoded = list(in_threads(self._encode, list(found)))
+        found = list(with_images(self.source, shards, part, chosen))
+        if self.is_published and not self.is_found:
+            places = sum(tells_place(one.image) for one in found)
+            tally.left_out["places where images were taken"] += places
+        encoded = list(in_threads(self._encode, found))
         tally.left_out["images that cannot be decoded"] += encoded.count(None)
         return [one for one in encoded if one is not None]
 
@@ -99,7 +106,7 @@ class Walk:
             image, suffix = one.image, suffix_of(one.captions[0]["image_format"])
         else:
             try:
-                image, suffix = readable(one.image)
+                image, suffix = readable(one.image, self.is_published)
             except DecodeError:
                 return None
         return Chosen(one.sample.sample_id, image, suffix, one.captions)
