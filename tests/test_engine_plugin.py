@@ -3,10 +3,12 @@
 import importlib.util
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import threading
 import time
+from multiprocessing import spawn
 from multiprocessing.connection import Connection
 from types import SimpleNamespace
 
@@ -71,6 +73,7 @@ def test_operators_are_declared_only_where_they_are_missing(
 ) -> None:
     calls: list[None] = []
     monkeypatch.setattr(torchvision_compat, "_declare_operators", lambda: calls.append(None))
+    monkeypatch.setattr(torchvision_compat, "_hand_on", lambda: None)
     extension = SimpleNamespace(_has_ops=lambda: has_ops)
     monkeypatch.setitem(sys.modules, "torchvision.extension", extension)
     finder = torchvision_compat._SchemaFinder()
@@ -86,6 +89,38 @@ def test_the_hook_is_installed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     torchvision_compat.install()
     torchvision_compat.install()
     assert [type(f).__name__ for f in sys.meta_path].count("_SchemaFinder") == 1
+
+
+def test_a_process_that_is_spawned_gets_the_hook_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM's engine core imports torchvision before it loads any plugin."""
+    monkeypatch.setattr(spawn, "get_preparation_data", spawn.get_preparation_data)
+    torchvision_compat._hand_on()
+    told = spawn.get_preparation_data("EngineCore")
+    del told["authkey"]  # which goes to a child alone
+    sent = pickle.dumps(told)
+    monkeypatch.setattr(sys, "meta_path", [])
+    assert pickle.loads(sent)["name"] == "EngineCore"
+    assert [type(f).__name__ for f in sys.meta_path] == ["_SchemaFinder"]
+
+
+@pytest.mark.parametrize(
+    ("torch", "torchaudio", "is_hidden"),
+    [
+        ("2.13.0+cpu", "2.11.1", True),
+        ("2.13.0+cpu", "2.11.1+cpu", False),
+        ("2.13.0", "2.11", False),
+    ],
+)
+def test_builds_for_sound_that_do_not_load_look_as_if_not_installed(
+    monkeypatch: pytest.MonkeyPatch, torch: str, torchaudio: str, is_hidden: bool
+) -> None:
+    versions = {"torch": torch, "torchaudio": torchaudio}
+    monkeypatch.setattr("importlib.metadata.version", lambda name: versions.get(name, torch))
+    monkeypatch.delitem(sys.modules, "torchaudio", raising=False)
+    monkeypatch.setitem(sys.modules, "torchcodec", None)
+    torchvision_compat._SchemaFinder().find_spec("transformers", None)
+    assert ("torchaudio" in sys.modules) == is_hidden
+    monkeypatch.delitem(sys.modules, "torchaudio", raising=False)
 
 
 @pytest.mark.slow
