@@ -9,10 +9,9 @@ from recaption.config import RecipeError, SourceConfig
 from recaption.notices import take_notices
 from recaption.output import STDOUT
 from recaption.recipe_file import parse_recipe, parse_yaml
-from recaption.starter.look import look_at
 from recaption.starter.page import Wishes, describe, render, shell_word
+from recaption.starter.readable import first_readable
 from recaption.starter.recognise import recognise
-from recaption.starter.several import name_image_column
 from recaption.starter.texts import look_for_texts
 from recaption.storage.spelling import one_spelling
 
@@ -42,12 +41,7 @@ def make_starter(place: str, file: str, wishes: Wishes) -> Starter:
     except ValueError as e:
         raise RecipeError(f"PATH: {e}") from e
     take_notices()  # what was noted before is not about this
-    look = look_at(source)
-    if look.fault and not look.samples:
-        source = name_image_column(source, look)
-        look = look_at(source)
-    if look.fault and not look.samples:
-        raise RecipeError(look.fault)
+    source, look = first_readable(source)
     source = source.model_copy(update={"kind": look.kind})
     known = recognise(look)
     texts = look_for_texts(look.samples, source)

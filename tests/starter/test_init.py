@@ -119,6 +119,14 @@ def test_an_endpoint_a_corpus_and_the_line_for_editors(tmp_path: Path) -> None:
     assert result.code == 2 and "--model" in result.complaint
 
 
+def test_images_are_meant_where_parquet_beside_them_holds_none(tmp_path: Path) -> None:
+    folder(tmp_path)
+    corpus = tmp_path / "out" / "captions"
+    corpus.mkdir(parents=True)
+    pq.write_table(pa.table({"caption": ["a red thing"]}), corpus / "one-00000.parquet")
+    assert starter_for(tmp_path).source.kind == "folder"
+
+
 def test_no_file_is_replaced_unasked(tmp_path: Path) -> None:
     out = tmp_path / "mine.yaml"
     out.write_text("precious")
