@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from recaption import parquet, storage
-from recaption.corpus.ledger import CommitRecord, Ledger
+from recaption.corpus.ledger import CommitRecord, Ledger, in_threads
 from recaption.corpus.schema import CAPTIONS, REJECTS
 from recaption.storage.shown import without_secrets
 
@@ -38,7 +38,8 @@ def standing_rejects(ledger: Ledger, records: Iterable[CommitRecord]) -> pa.Tabl
 
 def _read(ledger: Ledger, files: Iterable[str], schema: pa.Schema) -> pa.Table:
     """Read the columns of `schema` from data files; the file named '' is one without rows."""
-    tables = [read_table(ledger.data_url(name), schema) for name in files if name]
+    urls = [ledger.data_url(name) for name in files if name]
+    tables = list(in_threads(lambda url: read_table(url, schema), urls))
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 

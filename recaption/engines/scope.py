@@ -25,8 +25,7 @@ def check_scope(engine: EngineConfig, root: str) -> None:
     `root` is the folder of the source's shards. Raises RecipeError unless the recipe confirms it;
     then it is noted, as it is of a model with random weights.
     """
-    if engine.model.startswith(RANDOM):
-        note("captions by a model with random weights, which mean nothing", engine.model)
+    _note_random(engine)
     if not engine.model.startswith(BUILT_IN) or is_rendered(root):
         return
     if not engine.confirm_builtin:
@@ -37,6 +36,18 @@ def check_scope(engine: EngineConfig, root: str) -> None:
             " the same, engine.confirm_builtin=true"
         )
     note(f"a built-in captioner was confirmed for images that are not rendered; it {KNOWS}", root)
+
+
+def note_scope(engine: EngineConfig) -> None:
+    """Note of which models captions mean little, where nobody can tell what the images are."""
+    _note_random(engine)
+    if engine.model.startswith(BUILT_IN) and not engine.confirm_builtin:
+        note(f"a built-in captioner is asked; it {KNOWS}", engine.model)
+
+
+def _note_random(engine: EngineConfig) -> None:
+    if engine.model.startswith(RANDOM):
+        note("captions by a model with random weights, which mean nothing", engine.model)
 
 
 def is_rendered(root: str) -> bool:

@@ -1,0 +1,1 @@
+"""What `import recaption` offers: thin functions over the pipeline, the corpus and the engines."""
