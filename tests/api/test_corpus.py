@@ -112,7 +112,7 @@ def test_what_is_wrong_is_told(tmp_path: Path, photos: Path) -> None:
     caption(tmp_path / "corpus", photos)
     with pytest.raises(recaption.RecipeError, match="no version 'zzz'"):
         recaption.open_corpus(tmp_path / "corpus", "zzz")
-    with pytest.raises(recaption.RecipeError, match=r"no 'captoin'; did you mean"):
+    with pytest.raises(recaption.RecipeError, match=r"no 'captoin', did you mean caption"):
         recaption.open_corpus(tmp_path / "corpus").arrow(["captoin"])
 
 

@@ -56,11 +56,10 @@ def test_hints_are_shown_as_the_pipeline_shows_them(tmp_path: Path) -> None:
 
 
 def test_safeguards_are_at_work() -> None:
-    safeguards = {"claims": True, "repairs": 0}
-    engine = {"args": {"doubt_on": ["?"]}}
-    (result,) = recaption.caption_images([RED], "echo", safeguards=safeguards, engine=engine)
+    safeguards = {"least_logprob": -0.001, "repairs": 0, "actions": {"unsure": "reject"}}
+    (result,) = recaption.caption_images([RED], "echo", safeguards=safeguards)
     assert result.captions == ()
-    assert [(r.stage, r.reason) for r in result.rejects] == [("check", "invented")]
+    assert [(r.stage, r.reason) for r in result.rejects] == [("check", "unsure")]
 
 
 def test_it_works_where_an_event_loop_runs_and_an_engine_is_kept() -> None:
