@@ -15,7 +15,7 @@ import ray
 
 from recaption.answering import caption_sample, jobs_of, review
 from recaption.config import ClipConfig, Recipe
-from recaption.coordinator import History
+from recaption.coordinator import History, ShownCaption
 from recaption.engines.base import (
     CaptionEngine,
     EngineBootError,
@@ -33,6 +33,7 @@ from recaption.parts import (
     CaptionedPart,
     CaptionedSample,
     PreparedPart,
+    PreparedSample,
 )
 from recaption.prompts import PromptSet
 from recaption.text import printable
@@ -55,7 +56,9 @@ class Captioner:
         likeness, self._unfit = _load_likeness(recipe.safeguards.clip)
         self._guard = Guard(recipe, prompts, self._driver.answer, likeness)
         self._turnstile = _Turnstile()
-        self._reported = (0, 0, 0, 0)
+        self._reported = (0, 0, 0, 0, 0)
+        self._samples = 0
+        self._last: CaptionedSample | None = None
         self._waiting = self._told = ""
         self._reporter: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -71,6 +74,7 @@ class Captioner:
     async def _caption(self, part: PreparedPart) -> CaptionedPart:
         if part.fault or not any(s.requests for s in part.samples):
             samples = tuple(CaptionedSample(s) for s in part.samples)
+            self._samples += len(samples)
             return replace(_empty(part, part.fault), samples=samples)
         starts = await self._coordinator.starts.remote(part.name)
         async with self._turnstile.enter(alone=starts >= _CAREFUL):
@@ -96,11 +100,12 @@ class Captioner:
 
     async def _caption_all(self, part: PreparedPart) -> list[CaptionedSample]:
         """Caption all samples at once; each is reviewed as soon as it has its answers."""
-        captioned = (
-            caption_sample(self._driver, self._guard, sample, part.is_whole)
-            for sample in part.samples
-        )
-        return list(await asyncio.gather(*captioned))
+
+        async def caption(sample: PreparedSample) -> CaptionedSample:
+            done = caption_sample(self._driver, self._guard, sample, part.is_whole)
+            return self._counted(await done)
+
+        return list(await asyncio.gather(*map(caption, part.samples)))
 
     async def _caption_carefully(
         self, part: PreparedPart, history: History
@@ -109,11 +114,19 @@ class Captioner:
         flat = [job for of_sample in jobs for job in of_sample]
         rest = iter(await self._answer_carefully(part.name, flat, history))
         return [
-            await review(
-                self._guard, sample, of_sample, [next(rest) for _ in of_sample], part.is_whole
+            self._counted(
+                await review(
+                    self._guard, sample, of_sample, [next(rest) for _ in of_sample], part.is_whole
+                )
             )
             for sample, of_sample in zip(part.samples, jobs, strict=True)
         ]
+
+    def _counted(self, done: CaptionedSample) -> CaptionedSample:
+        """Count a sample that is done, for the progress."""
+        self._samples += 1
+        self._last = done if done.answers else self._last
+        return done
 
     async def _answer_carefully(self, part: str, jobs: list[Job], history: History) -> list[Answer]:
         """Answer a part in which the whole process died before: in groups known to the coordinator.
@@ -177,11 +190,12 @@ class Captioner:
             self._told = self._waiting
             await self._coordinator.waits_for.remote(self._name, self._told)
         c = self._driver.counters
-        now = (c.requests, c.captions, c.deaths, c.reruns)
+        now = (c.requests, c.captions, c.deaths, c.reruns, self._samples)
         if now != self._reported:
             delta = [a - b for a, b in zip(now, self._reported, strict=True)]
             self._reported = now
-            await self._coordinator.report.remote(self._name, *delta)
+            shown, self._last = _shown(self._last, sum(now)), None
+            await self._coordinator.report.remote(self._name, *delta, shown)
         if notices := take_notices():
             await self._coordinator.note.remote(notices)
 
@@ -230,6 +244,16 @@ class _Turnstile:
                 self._inside -= 1
                 self._is_reserved = self._is_reserved and not alone
                 self._changed.notify_all()
+
+
+def _shown(sample: CaptionedSample | None, turn: int) -> ShownCaption | None:
+    """Return one of a sample's captions, another style at another turn; None if none passed."""
+    judged = [one for answer in (sample.answers if sample else ()) for one in answer.judged]
+    good = [one for one in judged if one.rejection is None]
+    if sample is None or not good:
+        return None
+    one = good[turn % len(good)]
+    return ShownCaption(sample.prepared.sample.sample_id, one.request.style, one.caption.text)
 
 
 def _captioned(

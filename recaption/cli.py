@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,8 +19,9 @@ from recaption.shapeworld import cli as shapeworld
 from recaption.storage.shown import fit_to_print, without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from recaption.progress import Progress
     from recaption.summary import Summary
 
 app = typer.Typer(
@@ -46,6 +48,14 @@ Overrides = Annotated[
     typer.Argument(
         help="key=value overrides, such as corpus.path=s3://bucket/corpus seed=1",
         autocompletion=complete_override,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        help="A trial: caption at most so many images, the first ones of up to 8 shards, into"
+        " CORPUS/trials/LIMIT-VERSION. The corpus itself stays as it is; without --limit all"
+        " images are captioned into it, with the same seeds.",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="print recipe and plan, then stop")]
@@ -143,22 +153,29 @@ def init(
 
 @app.command()
 def caption(
-    recipe: RecipeArgument = "", overrides: Overrides = None, dry_run: DryRun = False
+    recipe: RecipeArgument = "",
+    overrides: Overrides = None,
+    dry_run: DryRun = False,
+    limit: Limit = None,
 ) -> None:
     """Caption the images of a recipe. Run it again and it continues."""
-    from recaption.job import open_job
-    from recaption.pipeline import run_job
-    from recaption.progress import Progress
-
     resolved = load_recipe(recipe, overrides or [])
     if dry_run:
-        _dry_run(resolved)
+        _dry_run(resolved, limit)
         return
-    job = open_job(resolved)
-    _warn_of_other_runs(resolved.corpus.path)
-    shards = f"{len(job.shards):,} shards"
-    _print([f"run {job.made_by.run_id}: {shards} -> {resolved.corpus.path}"])
-    _end(run_job(job, Progress(console, resolved.run.progress_s)))
+    with _begin(resolved) as progress:
+        from recaption.job import open_job
+
+        job = open_job(resolved, limit=limit)
+        _warn_of_other_runs(job.made_by.corpus)
+        what = f"{job.trial:,} images of {len(job.shards):,} shards" if limit else ""
+        what = what or f"{len(job.shards):,} shards"
+        _print([f"run {job.made_by.run_id}: {what} -> {job.made_by.corpus}"])
+        progress.doing("importing Ray")
+        from recaption.pipeline import run_job
+
+        summary = run_job(job, progress)
+    _end(summary, resolved.corpus.path if limit else "")
 
 
 @app.command()
@@ -204,18 +221,25 @@ def retry(
     reason: Annotated[
         list[str] | None, typer.Option(help="only rejects for this reason; may be repeated")
     ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="ask again about at most so many images; other rejects stay", min=1),
+    ] = None,
 ) -> None:
     """Ask again what was rejected. A reject that succeeds now becomes a caption."""
-    from recaption.job import open_job
-    from recaption.pipeline import run_replay
-    from recaption.progress import Progress
-    from recaption.replay import parse_reasons
-
-    reasons = parse_reasons(reason or [])
     resolved = load_recipe(recipe, overrides or [])
-    job = open_job(resolved, is_there=True)
-    _print([f"run {job.made_by.run_id}: replaying rejects of {resolved.corpus.path}"])
-    _end(run_replay(job, reasons, Progress(console, resolved.run.progress_s)))
+    with _begin(resolved) as progress:
+        from recaption.job import open_job
+        from recaption.replay import parse_reasons
+
+        reasons = parse_reasons(reason or [])
+        job = open_job(resolved, is_there=True)
+        _print([f"run {job.made_by.run_id}: replaying rejects of {resolved.corpus.path}"])
+        progress.doing("importing Ray")
+        from recaption.pipeline import run_replay
+
+        summary = run_replay(job, reasons, progress, limit)
+    _end(summary)
 
 
 @app.command()
@@ -401,20 +425,43 @@ def train(
     run_training_command(words or [])
 
 
-def _end(summary: Summary) -> None:
-    """Tell how a run ended; exit 1 if something was lost or too much rejected."""
+@contextlib.contextmanager
+def _begin(recipe: Recipe) -> Iterator[Progress]:
+    """Say at once what is begun, before anything heavy is imported; then show what is done."""
+    model = recipe.engine.model or "a made-up captioner"
+    _print([f"captioning with {model} ({recipe.engine.kind}) -> {recipe.corpus.path}"])
+    from recaption.progress import Progress
+
+    with Progress.of(console, recipe.run).showing() as progress:
+        progress.doing("listing the shards")
+        yield progress
+
+
+def _end(summary: Summary, untouched: str = "") -> None:
+    """Tell how a run ended; exit 1 if something was lost or too much rejected.
+
+    `untouched`: the corpus beside which a trial was.
+    """
     from recaption.summary import tell_end
 
     tell_end(summary, console)
+    if untouched:
+        _print(
+            [
+                f"a trial: `recaption report {summary.corpus}` shows it; without --limit all images"
+                f" are captioned into {untouched}"
+            ]
+        )
     raise typer.Exit(summary.exit_code)
 
 
-def _dry_run(recipe: Recipe) -> None:
+def _dry_run(recipe: Recipe, limit: int | None) -> None:
     from recaption.engines.preflight import look_ahead
-    from recaption.job import resolve_job
+    from recaption.job import resolve_job, trial_of
     from recaption.plan import describe_plan, make_plan
 
     job = resolve_job(recipe)
+    job = job if limit is None else trial_of(job, limit)
     doubts = look_ahead(recipe.engine, is_dry=True)
     made = make_plan(job)
     console.print(to_yaml(recipe), markup=False, soft_wrap=True)
@@ -422,7 +469,7 @@ def _dry_run(recipe: Recipe) -> None:
     _print(describe_plan(made, None))
     _print([f"note: {doubt}" for doubt in doubts])
     if made.exit_code == 0:
-        count, corpus = len(job.shards), without_secrets(recipe.corpus.path)
+        count, corpus = len(job.shards), without_secrets(job.made_by.corpus)
         _print([f"nothing written: without --dry-run {count:,} shards are captioned into {corpus}"])
     raise typer.Exit(made.exit_code)
 

@@ -357,6 +357,10 @@ class RunConfig(Section):
         " run that captions none of its first 1,000 samples is stopped",
     )
     progress_s: float = Field(default=10.0, gt=0, description="seconds between lines in a log")
+    show_captions: bool | Literal["auto"] = Field(
+        default="auto",
+        description="show a caption just made now and then; auto: in a terminal, not in a log",
+    )
     read_cpus: float = Field(default=0.5, gt=0, description="CPUs reserved per reading task")
     passes: int = Field(default=3, ge=1, description="times a part lost to a crash is tried")
 

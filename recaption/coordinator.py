@@ -11,8 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import ray
-
+from recaption.extent import Known, LookedInto
 from recaption.notices import Notice, Notices
 
 _IDLE_S = 20.0
@@ -26,14 +25,25 @@ class EngineState:
 
     state: str = "starting"
     booting: int = 0
+    boot_began: float = 0.0
     error: str = ""
     waiting: str = ""
     parts: set[str] = field(default_factory=set)
     idle_since: float = field(default_factory=time.monotonic)
     requests: int = 0
     captions: int = 0
+    samples: int = 0
     deaths: int = 0
     reruns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCaption:
+    """A caption that was made just now, for a look at it."""
+
+    sample_id: str
+    style: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,9 @@ class Snapshot:
     """The engines as they are now.
 
     `waiting`: what those that boot or serve wait for; `errors`: what others were lost by.
+    `samples` went through an engine's stage, whatever became of them; `known` is of the shards that
+    were looked into. Seconds: for how long the first of those that boot has been at it, and how
+    long the first boot took that came to its end.
     """
 
     ready: int = 0
@@ -60,11 +73,16 @@ class Snapshot:
     lost: int = 0
     captions: int = 0
     requests: int = 0
+    samples: int = 0
     deaths: int = 0
     reruns: int = 0
     errors: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
     waiting: tuple[str, ...] = ()
+    known: Known = field(default_factory=Known)
+    caption: ShownCaption | None = None
+    booting_s: float = 0.0
+    boot_s: float = 0.0
 
 
 class Coordinator:
@@ -80,11 +98,14 @@ class Coordinator:
         self._notices = Notices()
         self._are_all_doomed = False
         self._timeline: list[tuple[float, int]] = []
+        self._looked_into = LookedInto()
+        self._caption: ShownCaption | None = None
+        self._boot_s = 0.0
 
     async def boot(self, engine: str) -> int:
         """Note that an engine is about to boot; return how many boots before it did not end."""
         state = self._of(engine)
-        state.state = "booting"
+        state.state, state.boot_began = "booting", time.monotonic()
         state.booting += 1
         return state.booting - 1
 
@@ -94,17 +115,31 @@ class Coordinator:
         state.booting = 0
         if is_ready:
             state.state = "ready"
+            self._boot_s = self._boot_s or time.monotonic() - state.boot_began
             self._note_time()
 
     async def waits_for(self, engine: str, what: str) -> None:
         """Note what an engine waits for now; empty: for nothing."""
         self._of(engine).waiting = what
 
+    async def looked_into(self, shard: str, size: int, images: float) -> None:
+        """Note how many images a shard has, about."""
+        self._looked_into.add(shard, size, images)
+
     async def report(
-        self, engine: str, requests: int, captions: int, deaths: int, reruns: int
+        self,
+        engine: str,
+        requests: int,
+        captions: int,
+        deaths: int,
+        reruns: int,
+        samples: int = 0,
+        caption: ShownCaption | None = None,
     ) -> None:
-        """Add to an engine's figures."""
+        """Add to an engine's figures; `caption` is one of its last."""
         state = self._of(engine)
+        self._caption = caption or self._caption
+        state.samples += samples
         state.requests += requests
         state.captions += captions
         state.deaths += deaths
@@ -186,18 +221,24 @@ class Coordinator:
     async def snapshot(self) -> Snapshot:
         """Return the figures of all engines."""
         states = list(self._engines.values())
-        past = self._past
+        past, now = self._past, time.monotonic()
+        booting = [now - s.boot_began for s in states if s.state == "booting"]
         return Snapshot(
             ready=sum(s.state == "ready" for s in states),
             booting=sum(s.state in {"booting", "starting"} for s in states),
             lost=sum(s.state == "lost" for s in states),
             captions=past.captions + sum(s.captions for s in states),
             requests=past.requests + sum(s.requests for s in states),
+            samples=past.samples + sum(s.samples for s in states),
             deaths=past.deaths + sum(s.deaths for s in states),
             reruns=past.reruns + sum(s.reruns for s in states),
             errors=tuple(sorted({s.error for s in states if s.error})),
             notices=self._notices.all(),
             waiting=tuple(sorted({s.waiting for s in states if s.waiting and s.state != "lost"})),
+            known=self._looked_into.known(),
+            caption=self._caption,
+            booting_s=max(booting, default=0.0),
+            boot_s=self._boot_s,
         )
 
     async def timeline(self) -> list[tuple[float, int]]:
@@ -221,6 +262,7 @@ class Coordinator:
 
 def start_coordinator(engines: int) -> Any:
     """Start the coordinator of a run with so many engines, on the driver's node."""
+    import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)

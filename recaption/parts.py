@@ -63,6 +63,7 @@ class PreparedPart(_Row):
 
     `retry` is 0, or the number of the replay, which holds only the samples that are replayed.
     `unit` is empty, or names what is asked about regions of its images (`corpus.regions`).
+    `sample_bytes` is what one of its samples takes of its shard, about; 0: not known.
     """
 
     shard: Shard
@@ -71,6 +72,7 @@ class PreparedPart(_Row):
     fault: str = ""
     retry: int = 0
     unit: str = ""
+    sample_bytes: float = field(default=0.0, compare=False)
 
     @property
     def is_whole(self) -> bool:

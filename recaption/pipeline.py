@@ -24,6 +24,7 @@ from recaption.coordinator import Snapshot, start_coordinator
 from recaption.corpus.ledger import Committed
 from recaption.corpus.writer import Provenance, commit_part
 from recaption.engines.preflight import look_ahead
+from recaption.extent import Bulk, Extent, images_in_shard
 from recaption.job import Job
 from recaption.notices import take_notices
 from recaption.parts import HANDED_BACK, CaptionedPart, PreparedPart, Receipt
@@ -32,7 +33,7 @@ from recaption.progress import Progress
 from recaption.reachable import check_reachable
 from recaption.replay import ShardReplay, plan_replay
 from recaption.sample import Part, Shard
-from recaption.status import was_rejected
+from recaption.status import last_boot_s, was_rejected
 from recaption.storage import StorageError
 from recaption.summary import RunFailedError, Summary, Tally, write_summary
 
@@ -60,22 +61,43 @@ def run_job(job: Job, progress: Progress) -> Summary:
 
     def tasks() -> list[ShardTask]:
         pending = [s for s in job.pending(committed) if not _is_broken(s, tally)]
-        return [ShardTask(s, committed.of(s.name), committed.count_of(s.name)) for s in pending]
+        return [ShardTask(s, committed.of(s.name), job.parts_of(s, committed)) for s in pending]
 
-    return _run(job, tasks, committed, tally, progress, job.recipe.run.reject_limit)
+    extent = extent_of(job, committed)
+    return _run(job, tasks, committed, tally, progress, job.recipe.run.reject_limit, extent)
 
 
-def run_replay(job: Job, reasons: frozenset[str], progress: Progress) -> Summary:
-    """Ask again what was rejected, for these reasons (none given: for any)."""
+def run_replay(
+    job: Job, reasons: frozenset[str], progress: Progress, limit: int | None = None
+) -> Summary:
+    """Ask again what was rejected, for these reasons (none given: for any).
+
+    At most about `limit` samples; the others' rejects stand.
+    """
     committed = job.ledger.committed()
     tally = Tally()
-    wanted = plan_replay(job, committed, reasons)
+    wanted = plan_replay(job, committed, reasons, limit)
+    extent = Extent(exact=sum(replay.images for replay in wanted))
 
     def tasks() -> list[ShardTask]:
         left, wanted[:] = list(wanted), []  # one pass: what fails again stays a reject
         return [ShardTask(replay.shard, replay=replay) for replay in left]
 
-    return _run(job, tasks, committed, tally, progress, reject_limit=1.0)
+    return _run(job, tasks, committed, tally, progress, 1.0, extent)
+
+
+def extent_of(job: Job, committed: Committed) -> Extent:
+    """Return how many images a job has, as far as it is known before anything is read."""
+    if job.trial:
+        return Extent(exact=job.trial)
+    pending = job.pending(committed)
+    unfinished = {shard.name for shard in pending}
+    parts = sum(len(committed.of(shard.name)) for shard in pending)
+    return Extent(
+        shards=Bulk.of(job.shards),
+        done=Bulk.of(shard for shard in job.shards if shard.name not in unfinished),
+        part_images=parts * job.recipe.source.part_samples,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +123,7 @@ def _run(
     tally: Tally,
     progress: Progress,
     reject_limit: float,
+    extent: Extent,
 ) -> Summary:
     state = "complete"
     failure: RunFailedError | None = None
@@ -109,12 +132,13 @@ def _run(
     first = tasks()
     if first:
         progress.tell(look_ahead(job.recipe.engine, is_dry=False))
-        with runtime.session():
+        boot_s = last_boot_s(job.made_by.corpus)
+        with progress.showing(), runtime.session(progress.doing):
             check_reachable("corpus.path", job.made_by.corpus)
             beside = runtime.Share(cpus=job.recipe.run.read_cpus + runtime.WRITE_CPUS)
             engines = runtime.plan_engines(job.recipe.engine, beside)
             coordinator = start_coordinator(engines.replicas)
-            with progress.watching(job, tally, coordinator):
+            with progress.watching(job, tally, coordinator, extent, boot_s):
                 try:
                     _run_passes(
                         job, first, tasks, committed, tally, coordinator, engines, reject_limit
@@ -129,7 +153,8 @@ def _run(
     if state == "complete" and tally.failed:
         state = "incomplete"
     notices = engines_seen.notices or take_notices()
-    summary = tally.close(job, state, engines_seen.deaths, timeline, notices).held_to(reject_limit)
+    deaths, boot_s = engines_seen.deaths, engines_seen.boot_s
+    summary = tally.close(job, state, deaths, timeline, notices, boot_s).held_to(reject_limit)
     if state == "complete" and not summary.read and was_rejected(job, reject_limit):
         summary = replace(summary, state="rejected")
     if failure is None:
@@ -188,7 +213,7 @@ def caption(
         parts = ray.data.from_items(
             list(range(len(tasks))), override_num_blocks=len(tasks)
         ).map_batches(
-            _reader(job.preparer, ray.put(tasks), coordinator),
+            _reader(job, ray.put(tasks), coordinator),
             num_cpus=job.recipe.run.read_cpus,
             memory=_read_memory(),
             **whole_parts,
@@ -227,9 +252,9 @@ def _with_attributes(parts: Any, job: Job, whole_parts: dict[str, Any]) -> Any:
     )
 
 
-def _reader(
-    preparer: Preparer, tasks: Any, coordinator: Any
-) -> Callable[[pa.Table], Iterator[pa.Table]]:
+def _reader(job: Job, tasks: Any, coordinator: Any) -> Callable[[pa.Table], Iterator[pa.Table]]:
+    preparer, part_samples = job.preparer, job.recipe.source.part_samples
+
     def read(block: pa.Table) -> Iterator[pa.Table]:
         listed = ray.get(tasks)
         for index in block["item"].to_pylist():
@@ -241,6 +266,9 @@ def _reader(
             else:
                 for part in listed[index].parts(preparer):
                     _pass_notices(coordinator)
+                    if shard.images is None and not part.retry:
+                        images = images_in_shard(part, part_samples)
+                        coordinator.looked_into.remote(shard.name, shard.size or 0, images)
                     yield part.to_row()
             _pass_notices(coordinator)  # what only a shard's end shows
             _ask(coordinator.end_reading, shard.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 from recaption import keyed
@@ -11,6 +12,7 @@ from recaption.alt_text import usable
 from recaption.config import Recipe
 from recaption.datasets import open_reader
 from recaption.decode import DecodeError, ImageSpec, prepare
+from recaption.extent import Weight
 from recaption.parts import PreparedPart, PreparedSample
 from recaption.prompts import VERSION, PromptSet, fenced
 from recaption.sample import (
@@ -56,12 +58,19 @@ class Preparer:
         prepared while reading goes on: of encoded images few are held at once, see `Ahead`.
         """
         threads, is_at_end, seen = max(1, int(self.recipe.run.read_cpus)), False, set(skip)
+        weight = Weight()
         with Ahead(self.sample, threads) as preparing:
-            for read in map_parts(shard, self.recipe.source, preparing.submit, skip, count):
+
+            def begin(sample: Sample) -> Future[PreparedSample]:
+                weight.add(sample, shard)
+                return preparing.submit(sample)
+
+            for read in map_parts(shard, self.recipe.source, begin, skip, count):
                 is_at_end = read.part.is_last or read.fault is not None
                 seen.add(read.part.index)
                 samples = tuple(future.result() for future in read.samples)
-                yield PreparedPart(shard, read.part, samples, fault=read.fault or "")
+                fault, size = read.fault or "", weight.mean
+                yield PreparedPart(shard, read.part, samples, fault, sample_bytes=size)
         if not is_at_end:
             yield from _close(shard, seen, max(seen, default=-1) + 2 if count is None else count)
 

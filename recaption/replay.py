@@ -7,8 +7,10 @@ seed; one that a check threw out gets another, since the same would give the sam
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from recaption import keyed
 from recaption.config import RecipeError, nearest
@@ -39,6 +41,11 @@ class ShardReplay:
     shard: Shard
     parts: dict[int, PartReplay]
 
+    @property
+    def images(self) -> int:
+        """How many samples are asked about again."""
+        return sum(len(part.samples) for part in self.parts.values())
+
     def prepared(self, preparer: Preparer) -> Iterator[PreparedPart]:
         """Read the shard's parts again and yield what is replayed of them."""
         last = max(self.parts)
@@ -67,8 +74,14 @@ def parse_reasons(names: Collection[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def plan_replay(job: Job, committed: Committed, reasons: frozenset[str]) -> list[ShardReplay]:
-    """Find the rejects that stand and are to be replayed; `reasons` empty: all of them."""
+def plan_replay(
+    job: Job, committed: Committed, reasons: frozenset[str], limit: int | None = None
+) -> list[ShardReplay]:
+    """Find the rejects that stand and are to be replayed; `reasons` empty: all of them.
+
+    At most those of the first `limit` samples; a replay takes the other rejects of its part over.
+    """
+    left = sys.maxsize if limit is None else limit
 
     def plan_part(part: Part) -> PartReplay:
         last = committed.last_retry(part)
@@ -79,6 +92,8 @@ def plan_replay(job: Job, committed: Committed, reasons: frozenset[str]) -> list
     parts = [committed.part(name, i) for name in shards for i in sorted(committed.of(name))]
     planned: dict[str, dict[int, PartReplay]] = {}
     for replay in in_threads(plan_part, parts):
+        replay = replace(replay, samples=dict(islice(replay.samples.items(), left)))
+        left -= len(replay.samples)
         if replay.samples:
             planned.setdefault(replay.part.shard, {})[replay.part.index] = replay
     return [ShardReplay(shards[name], replays) for name, replays in planned.items()]

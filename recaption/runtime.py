@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -100,8 +100,11 @@ def _check_cpus(needed: float, beside: Share) -> None:
 
 
 @contextlib.contextmanager
-def session() -> Iterator[None]:
-    """Join the Ray cluster that is named or running, else start one on this machine."""
+def session(tell: Callable[[str], None] = lambda what: None) -> Iterator[None]:
+    """Join the Ray cluster that is named or running, else start one on this machine.
+
+    What takes its time is told.
+    """
     if ray.is_initialized():
         yield
         return
@@ -115,13 +118,17 @@ def session() -> Iterator[None]:
     }
     is_main = threading.current_thread() is threading.main_thread()
     earlier = signal.getsignal(signal.SIGTERM)  # before Ray sets its own
+    address = os.environ.get("RAY_ADDRESS", "")
+    tell(f"joining the Ray cluster at {address}" if address else "starting Ray")
     try:
         _join_or_start(quiet)
         if is_main:
             # `ray job stop` and cluster managers end a run in order, as Ctrl-C does.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
+        tell("starting the workers")
         yield
     finally:
+        tell("stopping Ray")
         ray.shutdown()
         if is_main and earlier is not None:  # None: not set from Python, nor can be set from it
             signal.signal(signal.SIGTERM, earlier)

@@ -84,13 +84,15 @@ class Shard:
     """One input file or folder, as listed.
 
     `name` is the shard's identity in the corpus: its path below the source's root, with `/`.
-    `size` is in bytes (of a folder: unknown, None).
+    `size` is in bytes (of a folder: unknown, None). `images` is how many it has, where listing it
+    told that (a folder).
     """
 
     name: str
     url: str
     kind: str
     size: int | None = None
+    images: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

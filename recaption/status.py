@@ -107,6 +107,12 @@ def was_rejected(job: Job, reject_limit: float) -> bool:
     return is_over_limit(last["read"], last["captioned"], last["rejected"], reject_limit)
 
 
+def last_boot_s(corpus: str) -> float:
+    """Return for how many seconds the engine of a corpus's last run booted; 0: not known."""
+    booted = [run.get("boot_s") for run in read_runs(corpus)[0]]
+    return next((float(s) for s in reversed(booted) if isinstance(s, _NUMBER) and s > 0), 0.0)
+
+
 def _read_run(url: str) -> dict[str, Any] | None:
     """Return what a file tells of a run; None if it is gone since it was listed."""
     try:

@@ -88,6 +88,7 @@ class Tally:
         engine_deaths: int = 0,
         timeline: Sequence[tuple[float, int]] = (),
         notices: tuple[Notice, ...] = (),
+        boot_s: float = 0.0,
     ) -> Summary:
         """Return what was added up; `timeline` is the coordinator's."""
         styles = len(job.recipe.caption.styles)
@@ -112,6 +113,7 @@ class Tally:
             images_per_second=round(steady_rate(timeline) / styles, 2),
             outcomes=dict(self.outcomes),
             notices=notices,
+            boot_s=round(boot_s, 1),
         )
 
 
@@ -143,6 +145,7 @@ class Summary:
     images_per_second: float
     outcomes: dict[str, int] = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
+    boot_s: float = 0.0
 
     def held_to(self, reject_limit: float) -> Summary:
         """Return the summary, as rejected where a complete run rejected more than the limit."""

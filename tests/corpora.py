@@ -46,19 +46,23 @@ def make_corpus(
     *overrides: str,
     answer: Answerer | None = None,
     parts: int | None = None,
+    limit: int | None = None,
 ) -> Job:
     """Caption shards (a path, a glob, a list) into a corpus; return the job that did.
 
     `overrides` are as on the command line (`caption.per_style=2`, `engine.args.fail_on=[id]`). Of
     captions that a test writes only empty ones are rejected, unless it sets `safeguards` itself.
     `parts` stops after that many of each shard, as a killed run would: no summary is written.
+    `limit` makes a trial of it.
     """
     if answer is not None and not any(one.startswith("safeguards.") for one in overrides):
         overrides = (*overrides, *LENIENT)
-    job = open_job(parse_recipe(_recipe(corpus, shards, overrides)))
-    tally = Tally(parts_before=job.ledger.committed().count())
-    for shard in job.pending(job.ledger.committed()):
-        prepared = job.preparer.parts(shard, job.ledger.committed().of(shard.name))
+    job = open_job(parse_recipe(_recipe(corpus, shards, overrides)), limit=limit)
+    committed = job.ledger.committed()
+    tally = Tally(parts_before=committed.count())
+    for shard in job.pending(committed):
+        count = job.parts_of(shard, committed)
+        prepared = job.preparer.parts(shard, committed.of(shard.name), count)
         for receipt in _commit(job, prepared, answer, parts):
             tally.add(receipt)
     if parts is None:

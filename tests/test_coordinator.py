@@ -8,7 +8,7 @@ import pytest
 
 from recaption import coordinator as module
 from recaption.coordinator import Coordinator, Snapshot
-from recaption.progress import _engines
+from recaption.progress import told_engines
 
 
 def test_what_an_engine_waits_for_is_in_the_progress_line() -> None:
@@ -18,7 +18,7 @@ def test_what_an_engine_waits_for_is_in_the_progress_line() -> None:
         await coordinator.waits_for("a", "http://h/v1: no connection")
         return await coordinator.snapshot()
 
-    assert _engines(asyncio.run(go())) == "engines 1 booting: http://h/v1: no connection"
+    assert told_engines(asyncio.run(go())) == "engines 1 booting 0:00: http://h/v1: no connection"
 
 
 def test_what_engines_were_lost_by_is_in_the_progress_line() -> None:
@@ -29,7 +29,7 @@ def test_what_engines_were_lost_by_is_in_the_progress_line() -> None:
         await coordinator.lost("a", "no memory")
         return await coordinator.snapshot()
 
-    assert _engines(asyncio.run(go())) == "engines 1 lost: no memory"
+    assert told_engines(asyncio.run(go())) == "engines 1 lost: no memory"
 
 
 def test_a_run_ends_with_what_awaits_all_engines_though_some_were_not_heard_of() -> None:

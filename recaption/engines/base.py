@@ -140,7 +140,7 @@ async def boot_engine(
     if config.kind == "vllm":
         from recaption.engines.vllm import VllmEngine
 
-        engine = await VllmEngine.boot(config, sampling)
+        engine = await VllmEngine.boot(config, sampling, tell)
     else:
         from recaption.engines.echo import EchoEngine
 

@@ -18,9 +18,11 @@ from recaption.engines.base import (
     EngineInfo,
     Job,
     RequestFailed,
+    Tell,
     caption_text,
+    tell_nobody,
 )
-from recaption.engines.boot_log import BootLog
+from recaption.engines.boot_log import BootLog, bytes_downloading
 from recaption.engines.choices import CANDIDATES, weigh
 from recaption.engines.identity import resolve_model
 from recaption.engines.preflight import doubt_of_model
@@ -64,11 +66,16 @@ class VllmEngine:
         self.concurrency = config.concurrency or running + max(16, running // 2)
 
     @classmethod
-    async def boot(cls, config: EngineConfig, sampling: SamplingConfig) -> VllmEngine:
+    async def boot(
+        cls, config: EngineConfig, sampling: SamplingConfig, tell: Tell = tell_nobody
+    ) -> VllmEngine:
         """Load the model and start the engine's process; takes a minute or more."""
         log = BootLog()
+        starting = asyncio.ensure_future(asyncio.to_thread(_start, config))
         try:
-            llm = await asyncio.to_thread(_start, config)
+            while not (await asyncio.wait({starting}, timeout=1))[0]:
+                tell(await asyncio.to_thread(_stage, log, config))
+            llm = starting.result()
         except (RecipeError, EngineBootError):
             raise
         except Exception as e:
@@ -172,6 +179,13 @@ def _start(config: EngineConfig) -> Any:
     from vllm.v1.engine.async_llm import AsyncLLM
 
     return AsyncLLM.from_engine_args(AsyncEngineArgs(**engine_arguments(config)))
+
+
+def _stage(log: BootLog, config: EngineConfig) -> str:
+    """Say what a boot is at; vLLM logs nothing while it downloads."""
+    stage = log.stage()
+    size = bytes_downloading(config) if stage == "loading the model" else 0
+    return f"downloading the model ({size / 1e9:,.1f} GB so far)" if size else stage
 
 
 def _boot_failure(error: Exception, config: EngineConfig, log: BootLog) -> EngineBootError:

@@ -31,6 +31,7 @@ class Found:
     url: str
     kind: str
     size: int | None = None
+    images: int | None = None  # of a folder
 
 
 class Contents:
@@ -39,8 +40,8 @@ class Contents:
     def __init__(self) -> None:
         kinds = SHARD_SUFFIXES.values()
         self._files: dict[str, dict[str, int | None]] = {kind: {} for kind in kinds}
-        self._image_folders: set[str] = set()
-        self._foreign_folders: set[str] = set()  # of images of kinds that are not read
+        self._image_folders: Counter[str] = Counter()  # with how many images
+        self._foreign_folders: Counter[str] = Counter()  # of images of kinds that are not read
         self._others: Counter[str] = Counter()
 
     def add(self, top: str, files: Iterable[FileInfo]) -> bool:
@@ -54,11 +55,11 @@ class Contents:
             if suffix:
                 self._files[SHARD_SUFFIXES[suffix]][file.url] = file.size
             elif extension in IMAGE_EXTENSIONS:
-                self._image_folders.add(file.url.rpartition("/")[0])
+                self._image_folders[file.url.rpartition("/")[0]] += 1
             else:
                 self._others[extension] += 1
                 if extension in FOREIGN_IMAGES:
-                    self._foreign_folders.add(file.url.rpartition("/")[0])
+                    self._foreign_folders[file.url.rpartition("/")[0]] += 1
         return is_there
 
     def shards(self, kind: str) -> list[Found]:
@@ -67,8 +68,8 @@ class Contents:
         Zips come last: beside unpacked images they are mostly what those were unpacked from.
         """
         if kind == "folder":
-            folders = self._image_folders and self._image_folders | self._foreign_folders
-            return [Found(url, "folder") for url in sorted(folders)]
+            folders = self._image_folders and self._image_folders + self._foreign_folders
+            return [Found(url, "folder", images=n) for url, n in sorted(folders.items())]
         if kind != "auto":
             return _sized(kind, self._files[kind])
         parquet = {

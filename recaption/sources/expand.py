@@ -38,7 +38,7 @@ def list_shards(source: SourceConfig) -> list[Shard]:
     named = {place.urls[0] for place in places if len(place.urls) == 1 and not place.is_glob}
     shards = []
     for url, f in found.items():
-        shard = Shard(shard_name(url, root), url, f.kind, f.size)
+        shard = Shard(shard_name(url, root), url, f.kind, f.size, f.images)
         shards += inner_shards(shard) if url in named else [shard]
     shards.sort(key=lambda shard: shard.name)
     _check_unique(shards)
