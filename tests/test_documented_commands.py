@@ -110,6 +110,8 @@ def check_words(program: str, words: list[str]) -> None:
         return
     if (program, words[0]) == ("recaption", "train"):
         program, *words = words
+    if not words:
+        return
     group: Any = typer.main.get_command(APPS[program])
     context = click.Context(group, info_name=program)
     if program == "train" and words[0] not in group.commands:
