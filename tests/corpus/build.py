@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
 from recaption import storage
+from recaption.corpus.export.run import Exported, Target, run_export
+from recaption.corpus.export.selection import Selection
 from recaption.corpus.ledger import CommitRecord
+from recaption.corpus.reader import CorpusReader
 from recaption.corpus.rows import Provenance
 from recaption.decode import PreparedImage
 from recaption.engines.base import Job as EngineJob
@@ -185,3 +190,9 @@ def unless(*samples: str, empty: tuple[tuple[str, str], ...] = ()) -> Answerer:
         ]
 
     return answer
+
+
+def export(reader: CorpusReader, to: str, out: object, *, ext: str = "", **choice: Any) -> Exported:
+    """Export a corpus; `choice` is what a Selection takes."""
+    console = Console(file=io.StringIO())
+    return run_export(reader, Target(to, str(out), ext=ext), Selection(**choice), console)
