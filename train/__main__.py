@@ -16,6 +16,8 @@ from typer.core import TyperGroup
 from recaption.children import end_in_order, end_with_parent
 from recaption.notices import describe_notices, take_notices
 from recaption.storage.shown import fit_to_print
+from train.doing import doing
+from train.screen import Screen
 
 if TYPE_CHECKING:
     from train.check import Checked
@@ -108,41 +110,58 @@ def run(
     ] = False,
 ) -> None:
     """Train what a recipe describes; the word `run` may be left out."""
-    from train.check import check_recipe, load_checked
-    from train.pace import images_in_all
-    from train.run_folder import check_run, open_run, to_yaml
-
-    resolved = load_checked(recipe, overrides or [], alone)
     if dry_run:
-        _print(to_yaml(resolved))
-        check_recipe(resolved, alone)
-        _print(_plan(resolved))
+        _show_plan(recipe, overrides or [], alone)
         return
-    latest, total = check_run(resolved), images_in_all(resolved)
+    _print(f"training {recipe}")  # at once: what is imported from here on takes seconds
+    with Screen(console) as screen:
+        end = _run(recipe, overrides or [], alone, screen)
+    _print(end)
+
+
+def _run(path: str, overrides: Sequence[str], alone: bool, screen: Screen) -> str:
+    """Check a recipe and train; return what there is to say at the end."""
+    with doing("reading the recipe"):
+        from train.check import check_recipe, load_checked
+        from train.pace import images_in_all
+        from train.run_folder import check_run, open_run
+
+        recipe = load_checked(path, overrides, alone)
+        latest, total = check_run(recipe), images_in_all(recipe)
     if latest and latest.images >= total:
-        _print(
-            f"finished: {latest.images:,} of {total:,} images seen, {resolved.out}; raise images to"
-            f" go on{_rounding(resolved)}"
+        return (
+            f"finished: {latest.images:,} of {total:,} images seen, {recipe.out}; raise images to"
+            f" go on{_rounding(recipe)}"
         )
-        return
-    checked = check_recipe(resolved, alone)
+    with doing("opening what it trains on"):
+        checked = check_recipe(recipe, alone)
     for line in describe_notices(take_notices()):
         _print(line)
-    open_run(resolved)
-    _train(resolved, checked, alone)
-    _print(f"done: {total:,} images seen -> {resolved.out}{_rounding(resolved)}")
+    open_run(recipe)
+    _train(recipe, checked, alone, screen)
+    return f"done: {total:,} images seen -> {recipe.out}{_rounding(recipe)}"
 
 
-def _train(recipe: TrainRecipe, checked: Checked, alone: bool) -> None:
+def _train(recipe: TrainRecipe, checked: Checked, alone: bool, screen: Screen) -> None:
     if alone:
         from train.alone import run_alone
 
-        run_alone(recipe, checked.data, console)
-    else:
+        run_alone(recipe, checked.data, screen)
+        return
+    with doing("starting Ray"):
         from train.trainer import run_training
+    seen = checked.latest.images if checked.latest else 0
+    run_training(recipe, checked.data, screen, seen)
 
-        seen = checked.latest.images if checked.latest else 0
-        run_training(recipe, checked.data, console, seen)
+
+def _show_plan(path: str, overrides: Sequence[str], alone: bool) -> None:
+    from train.check import check_recipe, load_checked
+    from train.run_folder import to_yaml
+
+    recipe = load_checked(path, overrides, alone)
+    _print(to_yaml(recipe))
+    check_recipe(recipe, alone)
+    _print(_plan(recipe))
 
 
 @app.command()
@@ -151,10 +170,15 @@ def crops(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value")] = None,
 ) -> None:
     """Caption all crops that a recipe will draw, into its corpus, before any training."""
-    from train.config import load_train_recipe
-    from train.warm import caption_all_crops
+    _print(f"captioning the crops of {recipe}")
+    with Screen(console) as screen:
+        with doing("reading the recipe"):
+            from train.config import load_train_recipe
+            from train.warm import caption_all_crops
 
-    caption_all_crops(load_train_recipe(recipe, overrides or []), console)
+            resolved = load_train_recipe(recipe, overrides or [])
+        end = caption_all_crops(resolved, screen)
+    _print(end)
 
 
 @app.command()
@@ -209,19 +233,20 @@ def sample(
     ] = False,
 ) -> None:
     """Draw images for prompts with the averaged weights of a checkpoint."""
-    from recaption import storage
-    from train.grid import to_png
-    from train.pictures import check_scorable, draw_painted, paint_by
-
-    if score:
-        check_scorable(prompt)
     asked: dict[str, Any] = {"guidance": guidance, "steps": steps}
     changes = {key: value for key, value in asked.items() if value is not None}
-    painted = []
-    for place in filter(None, (beside, checkpoint)):
-        painted.append(paint_by(place, prompt, per_prompt, seed, changes, score))
-        _print(f"{len(painted[-1].images)} images by {painted[-1].about}")
-    storage.write_bytes(out, to_png(draw_painted(painted, prompt)))
+    with Screen(console), doing("loading the checkpoint"):
+        from recaption import storage
+        from train.grid import to_png
+        from train.pictures import check_scorable, draw_painted, paint_by
+
+        if score:
+            check_scorable(prompt)
+        painted = []
+        for place in filter(None, (beside, checkpoint)):
+            painted.append(paint_by(place, prompt, per_prompt, seed, changes, score))
+            _print(f"{len(painted[-1].images)} images by {painted[-1].about}")
+        storage.write_bytes(out, to_png(draw_painted(painted, prompt)))
     _print(f"picture: {out}")
 
 

@@ -22,6 +22,7 @@ from recaption.job import list_source
 from recaption.sample import Part, Shard
 from recaption.storage import StorageError
 from train.config import TrainRecipe
+from train.doing import doing, tell_how_far
 from train.errors import RecipeErrors
 from train.pairs import Entry, make_entry, unit_of
 from train.styles import wrong_styles
@@ -136,9 +137,11 @@ def open_corpus_entries(recipe: TrainRecipe) -> CorpusEntries:
     shards = {shard.name: shard for shard in _list(source)}
     committed = reader.committed()
     images: dict[Part, int] = {}
-    for record in reader.ledger.records(committed):
-        more = record.recovered if record.retry else record.captioned
-        images[record.part] = images.get(record.part, 0) + more
+    with doing("counting the captioned images"):
+        for number, record in enumerate(reader.ledger.records(committed)):
+            tell_how_far(number, committed.count)
+            more = record.recovered if record.retry else record.captioned
+            images[record.part] = images.get(record.part, 0) + more
     gone = sorted({part.shard for part, n in images.items() if n and part.shard not in shards})
     if gone:
         wrong.append(

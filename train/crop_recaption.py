@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,11 +41,13 @@ from train.board import BoardClient
 from train.config import RecaptionConfig
 from train.corpus_entries import CorpusEntries
 from train.crop_prepare import CropPreparer, Unit, units_needed
+from train.doing import doing
 from train.order import Order
 
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.1
+_ANSWER_S = 5.0
 _ATTEMPTS = 3
 
 
@@ -137,15 +139,17 @@ def _engine_of(made: Recipe) -> str:
 @contextlib.contextmanager
 def captioning(
     job: CropJob, order: Order, first: int, last: int, board: BoardClient, beside: runtime.Share
-) -> Iterator[None]:
+) -> Iterator[Callable[[], str]]:
     """Caption the crops of these steps beside what runs within. Needs a Ray session.
 
-    `beside` is what that reserves. Raises RecipeError where the engines do not fit in as well.
+    `beside` is what that reserves. Yields what tells of the captioners. Raises RecipeError where
+    the engines do not fit in as well.
     """
     entries = job.crops.entries
-    units = units_needed(entries, order, first, last)
+    with doing("looking which crops have captions"):
+        units = units_needed(entries, order, first, last)
     if not units:
-        yield
+        yield str
         return
     ahead = max(1, entries.recipe.recaption.ahead // entries.recipe.data.batch_size)
     plan = runtime.plan_engines(job.recipe.engine, beside)
@@ -153,11 +157,12 @@ def captioning(
     thread = threading.Thread(target=pool.run, daemon=True, name="crop captioners")
     thread.start()
     try:
-        yield
+        yield pool.line
     finally:
-        pool.is_over.set()
-        thread.join(timeout=30)
-        pool.close()
+        with doing("stopping the captioners of crops"):
+            pool.is_over.set()
+            thread.join(timeout=30)
+            pool.close()
 
 
 @dataclass(slots=True)
@@ -174,11 +179,14 @@ class CropPool:
     _flying: dict[Any, tuple[Unit, int]] = field(default_factory=dict)
     _attempts: Counter[Unit] = field(default_factory=Counter)
     _free_at: float = 0.0
+    _coordinator: Any = None
+    _done: int = 0
+    _started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         """Reserve the engines, before the trainer takes what is left."""
         engine, plan = self.job.recipe.engine, self.plan
-        coordinator = start_coordinator(plan.replicas)
+        self._coordinator = coordinator = start_coordinator(plan.replicas)
         captioner = ray.remote(**plan.resources(), max_restarts=_ATTEMPTS)(CropCaptioner)
         options = captioner.options(max_concurrency=engine.parts_in_flight)
         prompts = self.job.crops.preparer.prompts
@@ -201,6 +209,20 @@ class CropPool:
                 log.warning("%s", why)
                 with contextlib.suppress(Exception):
                     self.board.fail(why)
+
+    def line(self) -> str:
+        """Say how the captioners are, '' once all is captioned or where they do not answer."""
+        if self._done >= len(self.units):
+            return ""
+        try:
+            now = ray.get(self._coordinator.snapshot.remote(), timeout=_ANSWER_S)
+        except (ray.exceptions.RayError, TimeoutError):
+            return ""
+        if not now.ready:
+            why = "; ".join(now.waiting or now.errors)
+            told = f"crop captioners boot, {time.monotonic() - self._started:.0f} s"
+            return f"{told}: {printable(why)}" if why else told
+        return f"crops captioned: {self._done:,}/{len(self.units):,} parts, {now.captions:,} texts"
 
     def close(self) -> None:
         """Stop the engines."""
@@ -250,6 +272,7 @@ class CropPool:
                 )
                 again.append(unit)
             else:
+                self._done += 1
                 self.board.add(counts)
         return again
 

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from train.batch import Batch
 from train.config import TrainRecipe
 from train.corpus_entries import CorpusEntries, open_corpus_entries
 from train.crops import FULL
+from train.doing import doing
 from train.family import TextTokenizer
 from train.order import Order
 from train.pace import steps_in_all
@@ -109,22 +110,24 @@ class TrainData:
         return [batch for batch in batches if batch is not None]
 
     @contextlib.contextmanager
-    def serving(self, beside: Share, first_step: int = 0) -> Iterator[None]:
+    def serving(self, beside: Share, first_step: int = 0) -> Iterator[Callable[[], str]]:
         """Run the captioners of crops beside what runs within, where the recipe asks for them.
 
-        `beside` is what that reserves of the cluster.
+        `beside` is what that reserves of the cluster. Yields what tells of the captioners, '' where
+        there are none.
         """
         if not self.recipe.recaption.is_live or not isinstance(self.entries, CorpusEntries):
-            yield
+            yield str
             return
         from train.board import start_board
         from train.crop_recaption import captioning, crop_job
 
-        job = crop_job(self.entries, f"train-{uuid.uuid4().hex[:8]}")
+        with doing("preparing the captioners of crops"):
+            job = crop_job(self.entries, f"train-{uuid.uuid4().hex[:8]}")
         self.board = start_board()
         self.entries = replace(self.entries, failure=self.board.failure)
-        with captioning(job, self.order, first_step, self.steps, self.board, beside):
-            yield
+        with captioning(job, self.order, first_step, self.steps, self.board, beside) as tell:
+            yield tell
 
     def _held_out(self) -> Iterator[Entry]:
         recipe = self.recipe

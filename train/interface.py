@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from recaption.notices import Notice
 from train.batch import Batch
@@ -35,8 +35,10 @@ class TrainData(Protocol):
     def notices(self) -> Sequence[Notice]:
         """Return what was noted of this worker's images so far, such as those that were lost."""
 
-    def serving(self, beside: Share, first_step: int = 0) -> AbstractContextManager[Any]:
+    def serving(
+        self, beside: Share, first_step: int = 0
+    ) -> AbstractContextManager[Callable[[], str]]:
         """Within, all is there that the workers' batches need, such as captioners of crops.
 
-        `beside`: what training reserves of the cluster.
+        `beside`: what training reserves of the cluster. Gives what says how these are.
         """

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
+from PIL import Image
 
 from recaption import storage
 from recaption.storage import StorageError
 from train.checkpoints import is_missing
+from train.events import Events
 
 LINES = "log.jsonl"
 EVENTS = "events"
@@ -34,16 +35,22 @@ class RunLog:
         lines = storage.join(str(self._folder), LINES)
         storage.write_bytes(lines, "".join(f"{line}\n" for line in kept).encode())
         self._lines = Path(lines).open("a", encoding="utf-8")  # noqa: SIM115
-        purged = images + 1 if images else None
-        self._events = SummaryWriter(str(self._folder / EVENTS), purge_step=purged)
+        self._events = Events(str(self._folder / EVENTS), images)
 
-    def write(self, images: int, values: Mapping[str, float]) -> None:
-        """Add values at a number of images seen."""
+    def write(self, images: int, values: Mapping[str, float], is_trained: bool = True) -> None:
+        """Add values at a number of images seen: of training, or else of an evaluation."""
         row = {"images": images, **{name: round(value, 8) for name, value in values.items()}}
         self._lines.write(json.dumps(row) + "\n")
         self._lines.flush()
-        for name, value in values.items():
-            self._events.add_scalar(name, value, images)
+        self._events.write(images, values, is_trained)
+
+    def grid(self, images: int, picture: Image.Image) -> None:
+        """Show TensorBoard a grid of samples."""
+        self._events.grid(images, picture)
+
+    def texts(self, images: int, recipe: str, prompts: Sequence[str]) -> None:
+        """Show TensorBoard the recipe, as YAML, and the prompts of the grid."""
+        self._events.texts(images, recipe, prompts)
 
     def save(self) -> None:
         """Make what was written durable: flush it, and upload it where the run is remote."""

@@ -10,13 +10,14 @@ from recaption import keyed, storage
 from recaption.notices import Notice, describe_notices
 from train.checkpoints import Checkpoints
 from train.config import TrainRecipe
+from train.doing import doing
 from train.grid import draw_grid, to_png
 from train.interface import TrainData
 from train.logs import RunLog
 from train.pace import images_in_all
 from train.parallel import Team
-from train.progress import RateMeter, Report, Teller
-from train.run_folder import kept_recipe
+from train.progress import RateMeter, Report, Teller, own_share
+from train.run_folder import kept_recipe, to_yaml
 from train.state import TrainState
 from train.windows import add_notices
 
@@ -40,6 +41,8 @@ class RunOutputs:
         self._measured: dict[str, float] = {}
         self._counted: Counter[str] = Counter()
         self._log = RunLog(recipe.out, state.images) if team.workers.is_first else None
+        if self._log is not None:
+            self._log.texts(state.images, to_yaml(recipe), recipe.samples.prompts)
 
     def log(self, means: Mapping[str, float], rate: float) -> None:
         """Write and tell the means, the speed and what became of the captions."""
@@ -48,7 +51,9 @@ class RunOutputs:
         counts = self._counts()
         values = {**means, "rate": rate, "images_per_s": speed, **counts}
         self._measured.update(means)
-        self._teller.report(Report(images, images_in_all(self._recipe), speed, dict(means)))
+        own = own_share(counts)
+        told = {**means, "rate": rate} | ({} if own is None else {"own": own})
+        self._teller.report(Report(images, images_in_all(self._recipe), speed, values=told))
         if self._log is not None:
             self._log.write(images, values)
 
@@ -59,37 +64,41 @@ class RunOutputs:
             return
         captions = [prompt for prompt in config.prompts for _ in range(config.per_prompt)]
         seeds = [keyed.integer("sample", self._recipe.seed, i) for i in range(len(captions))]
-        with self._state.averaged():
+        with doing("painting the grid of samples"), self._state.averaged():
             images = self._team.sample(captions, seeds, self._recipe.data.batch_size)
         if self._team.workers.is_first:
             name = f"{self._state.images:012d}.png"
             title = f"{self._state.images:,} images seen"
-            png = to_png(draw_grid(images, config.prompts, title))
-            storage.write_bytes(storage.join(self._recipe.out, SAMPLES, name), png)
+            grid = draw_grid(images, config.prompts, title)
+            storage.write_bytes(storage.join(self._recipe.out, SAMPLES, name), to_png(grid))
+            if self._log is not None:
+                self._log.grid(self._state.images, grid)
 
     def evaluate(self) -> None:
         """Measure the averaged weights. All workers do: nets may be spread over them."""
         values: dict[str, float] = {}
         with self._state.averaged(), self._team.autocast():
             for evaluator in self._evaluators:
-                values.update(evaluator(self._team.family))
+                with doing(f"evaluating: {evaluator.name}"):
+                    values.update(evaluator(self._team.family))
         self._measured.update(values)
         self._check_best()
         if not values:
             return
         if self._log is not None:
-            self._log.write(self._state.images, values)
+            self._log.write(self._state.images, values, is_trained=False)
             told = "  ".join(f"{name} {value:.4g}" for name, value in sorted(values.items()))
             self._teller.note(f"evaluated at {self._state.images:,} images: {told}")
 
     def checkpoint(self) -> None:
         """Save the state, with what was measured since the last time."""
-        state = self._state.state_dict()
-        if self._log is not None:
-            self._log.save()
-            self._checkpoints.save(state, self._measured, kept_recipe(self._recipe))
-        self._measured = {}
-        self._team.workers.wait()
+        with doing("writing a checkpoint"):
+            state = self._state.state_dict()
+            if self._log is not None:
+                self._log.save()
+                self._checkpoints.save(state, self._measured, kept_recipe(self._recipe))
+            self._measured = {}
+            self._team.workers.wait()
 
     def finish(self) -> None:
         """Tell what was noted of the images of all workers."""

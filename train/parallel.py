@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from train.batch import Batch
 from train.config import ComputeConfig
+from train.doing import tell_how_far
 from train.family import Family, Loss, Phase
 
 T = TypeVar("T")
@@ -163,6 +164,7 @@ class Team:
         pairs = self.workers.share(list(zip(captions, seeds, strict=True)))
         made = []
         for start in range(0, len(pairs), at_once):
+            tell_how_far(start, len(pairs))
             texts, numbers = zip(*pairs[start : start + at_once], strict=True)
             with torch.no_grad(), self.autocast():
                 made.append(self.family.sample(texts, numbers))

@@ -1,50 +1,91 @@
-"""What a run tells of itself while it runs, and how that is shown."""
+"""What a run tells of itself while it runs."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from train.doing import WAITING, Doing, what_is_done
 
-from recaption.storage.shown import fit_to_print
-
-_EVERY_S = 10.0
+_WINDOW_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How far a run is."""
+    """How far a run is, and what it measured last; `rate` in images per second."""
 
     images: int
     total: int
     rate: float = 0.0
+    left_s: float = 0.0
     values: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """How much of the run is done."""
+        return self.images / self.total if self.total else 0.0
+
+    def seen(self) -> str:
+        """Images seen, and the share."""
+        return f"{self.images:,}/{self.total:,} {self.share:.1%}"
+
+    def pace(self) -> list[str]:
+        """Images per second and time left, where they are known."""
+        if not self.rate:
+            return []
+        left = self.left_s or (self.total - self.images) / self.rate
+        return [f"{self.rate:,.1f} images/s", f"left {clock(left)}"]
+
+    def measured(self) -> list[str]:
+        """Losses first, then the learning rate and the share of crops with own captions."""
+        losses = {k: v for k, v in self.values.items() if k.rpartition("/")[2] == "loss"}
+        told = [f"{name} {value:.4g}" for name, value in losses.items()]
+        if "rate" in self.values:
+            told.append(f"lr {self.values['rate']:.2g}")
+        if "own" in self.values:
+            told.append(f"own captions {self.values['own']:.0%}")
+        return told
 
     def line(self) -> str:
         """One line: images seen, share, images per second, time left, loss."""
-        share = self.images / self.total
-        left = clock((self.total - self.images) / self.rate) if self.rate else "?"
-        losses = {k: v for k, v in self.values.items() if k.rpartition("/")[2] == "loss"}
-        return (
-            f"images {self.images:,}/{self.total:,} {share:.1%}  {self.rate:,.1f} images/s"
-            f"  left {left}" + "".join(f"  {name} {value:.4g}" for name, value in losses.items())
-        )
+        return "  ".join([f"images {self.seen()}", *self.pace(), *self.measured()])
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What is known of a run at a moment; `age_s`: seconds since its worker was heard."""
+
+    report: Report | None = None
+    doing: Doing | None = None
+    notes: Sequence[str] = ()
+    age_s: float = 0.0
 
 
 class Teller:
-    """How a worker tells what it does: reports of progress, and notes worth a line."""
+    """How a worker tells what it does. It is kept until it is taken."""
+
+    def __init__(self) -> None:
+        self._report: Report | None = None
+        self._notes: list[str] = []
 
     def report(self, report: Report) -> None:
-        """Tell how far the run is."""
+        """Tell how far the run is and what it measured."""
+        self._report = report
+
+    def seen(self, images: int, total: int) -> None:
+        """Tell how far the run is; costs next to nothing."""
+        self._report = replace(self._report or Report(images, total), images=images)
 
     def note(self, text: str) -> None:
         """Tell something else, in a line."""
+        self._notes.append(text)
+
+    def take(self) -> News:
+        """Return how far the run is, and the notes since the last call."""
+        notes, self._notes = self._notes, []
+        return News(self._report, what_is_done(), notes)
 
 
 class RateMeter:
@@ -60,56 +101,43 @@ class RateMeter:
         return (n1 - n0) / max(t1 - t0, 1e-9)
 
 
-Poll = Callable[[], tuple[Report | None, list[str]]]
-"""Returns the last report, if there is one, and the notes since the last call."""
+class Pace:
+    """Images per second over the last minute of training, and the time left of all."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, int]] = deque()
+        self._first: tuple[float, int] | None = None
+        self._paused, self._last, self._images = 0.0, 0.0, 0
+
+    def update(self, now: float, report: Report, doing: Doing | None) -> Report:
+        """Return a report with rate and time left, both 0 before anything was trained.
+
+        What is done besides, such as evaluating, counts in the time left, not in the rate.
+        """
+        if doing is not None and doing.what != WAITING:
+            self._paused += now - self._last if self._last else 0.0
+        self._last = now
+        if self._first is None or report.images < self._images:  # or restarted from a checkpoint
+            self._first = (now, report.images)
+            self._points.clear()
+        self._images = report.images
+        if report.images == self._first[1]:
+            self._first = (now, report.images)  # the clock starts with the first step
+        points, trained = self._points, now - self._paused
+        points.append((trained, report.images))
+        while len(points) > 2 and trained - points[0][0] > _WINDOW_S:
+            points.popleft()
+        (t0, n0), (t1, n1) = points[0], points[-1]
+        rate = (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
+        overall = (report.images - self._first[1]) / max(now - self._first[0], 1e-9)
+        left = (report.total - report.images) / overall if overall else 0.0
+        return replace(report, rate=rate, left_s=left)
 
 
-@contextmanager
-def showing(console: Console, poll: Poll, every_s: float = _EVERY_S) -> Iterator[None]:
-    """Show what `poll` returns until the block ends: a live line in a terminal, else lines."""
-    stop = threading.Event()
-    show = _show_live if console.is_terminal else _print_lines
-    thread = threading.Thread(target=show, args=(console, poll, stop, every_s), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(timeout=10)
-
-
-def _print_lines(console: Console, poll: Poll, stop: threading.Event, every_s: float) -> None:
-    shown, printed = None, -every_s
-    while True:
-        is_last = stop.wait(0.5)
-        report, notes = poll()
-        for note in notes:
-            print_line(console, note)
-        is_time = is_last or time.monotonic() - printed >= every_s
-        if report is not None and report != shown and is_time:
-            print_line(console, f"{time.strftime('%H:%M:%S')}  {report.line()}")
-            shown, printed = report, time.monotonic()
-        if is_last:
-            return
-
-
-def _show_live(console: Console, poll: Poll, stop: threading.Event, every_s: float) -> None:
-    report = None
-    with Live(Text("starting workers"), console=console, refresh_per_second=4) as live:
-        while True:
-            is_last = stop.wait(0.5)
-            report, notes = poll()
-            for note in notes:
-                print_line(console, note)
-            if report is not None:
-                live.update(Text(fit_to_print(report.line())))
-            if is_last:
-                return
-
-
-def print_line(console: Console, line: str) -> None:
-    """Print a line as it is, however long."""
-    console.print(fit_to_print(line), soft_wrap=True, markup=False, highlight=False)
+def own_share(counts: Mapping[str, float]) -> float | None:
+    """Return the share of crops under a caption of their own, of those that need one."""
+    of = [counts.get(f"data/crops {name}", 0.0) for name in ("own", "overlap", "full", "whole")]
+    return of[0] / sum(of) if sum(of) else None
 
 
 def clock(seconds: float) -> str:

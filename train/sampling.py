@@ -12,6 +12,7 @@ from recaption import keyed
 from recaption.config import RecipeError
 from recaption.config_errors import nearest
 from train.config import ComputeConfig, TrainRecipe
+from train.doing import doing
 from train.family import Family
 from train.parallel import Team, Workers
 from train.run_folder import read_saved_recipe
@@ -32,7 +33,8 @@ def sample_checkpoint(
     family.nets.eval()
     captions = [prompt for prompt in prompts for _ in range(per_prompt)]
     seeds = [keyed.integer("sample", seed, i) for i in range(len(captions))]
-    return team.sample(captions, seeds), weights
+    with doing("painting images", len(captions)):
+        return team.sample(captions, seeds), weights
 
 
 def load_family(place: str, changes: Mapping[str, Any] | None = None) -> tuple[Family, Weights]:

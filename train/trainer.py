@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -17,20 +19,24 @@ import ray.train as ray_train
 import ray.train.torch as ray_torch
 import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-from rich.console import Console
 
 from recaption.config import RecipeError
 from recaption.reachable import check_reachable
 from recaption.runtime import Share, root_message, session
 from train.config import ComputeConfig, TrainRecipe
+from train.doing import doing
 from train.errors import NotFiniteError, TrainingError, is_lasting, told
 from train.interface import TrainData
 from train.parallel import Workers
-from train.progress import Report, Teller, showing
+from train.progress import News, Teller
+from train.screen import Screen
 from train.worker import work
 
 _COLLECTIVE_S = 1800
 """Seconds that workers wait for one another, such as for one that writes a checkpoint."""
+
+_TELL_S = 1.0
+_LOOK_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +48,32 @@ class _Job:
     notices: Any
 
 
-def run_training(recipe: TrainRecipe, data: TrainData, console: Console, seen: int = 0) -> None:
+def run_training(recipe: TrainRecipe, data: TrainData, screen: Screen, seen: int = 0) -> None:
     """Train on checked data until the recipe's images are seen, of which some were before.
 
     Raises RecipeError for what the user can mend, TrainingError where the run ends early.
     """
-    with _settings(), session():
-        check_reachable("out", recipe.out)
-        _check_resources(recipe.compute)
-        notices = _start_notices()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_settings())
+        with doing("starting Ray"):
+            stack.enter_context(session())
+            check_reachable("out", recipe.out)
+            _check_resources(recipe.compute)
+            notices = _start_notices()
         step = seen // recipe.data.batch_size
-        with data.serving(_share(recipe), step), showing(console, lambda: _take(notices)):
-            error = _fit(_Job(recipe, data, notices))
+        with data.serving(_share(recipe), step) as captioners:
+            watching = screen.watching(lambda: _take(notices), captioners)
+            with watching, doing(f"starting {_workers(recipe.compute)}"):
+                error = _fit(_Job(recipe, data, notices))
         kind, message = ray.get(notices.ending.remote())
     if kind == "recipe":
         raise RecipeError(message)
     if kind != "done":
         raise TrainingError(message or error or "the run was stopped; the same command continues")
+
+
+def _workers(compute: ComputeConfig) -> str:
+    return f"{compute.workers} workers" if compute.workers > 1 else "a worker"
 
 
 def _fit(job: _Job) -> str:
@@ -97,60 +112,75 @@ def _work(config: dict[str, Any]) -> None:
     teller = _NoticesTeller(job.notices, workers.is_first)
     if teller.has_ended():
         return
-    try:
-        work(job.recipe, job.data, workers, teller)
-    except NotFiniteError as e:
-        teller.end("failed", str(e))
-    except Exception as e:
-        if not is_lasting(e):
-            raise
-        teller.end(*told(e))
-        if workers.count > 1:
-            raise
-    else:
-        if workers.is_first:
-            teller.end("done", "")
+    with teller.telling():
+        try:
+            work(job.recipe, job.data, workers, teller)
+        except NotFiniteError as e:
+            teller.end("failed", str(e))
+        except Exception as e:
+            if not is_lasting(e):
+                raise
+            teller.end(*told(e))
+            if workers.count > 1:
+                raise
+        else:
+            if workers.is_first:
+                teller.end("done", "")
 
 
 class _Notices:
     """Where the first worker writes what the driver shows."""
 
     def __init__(self) -> None:
-        self._report: Report | None = None
+        self._news: News | None = None
         self._notes: list[str] = []
+        self._heard = time.monotonic()
         self._ending = ("", "")
 
-    def report(self, report: Report) -> None:
-        self._report = report
-
-    def note(self, text: str) -> None:
-        self._notes.append(text)
+    def tell(self, news: News) -> None:
+        self._notes += news.notes
+        self._news, self._heard = news, time.monotonic()
 
     def end(self, kind: str, message: str) -> None:
         if not self._ending[0]:
             self._ending = (kind, message)
 
-    def take(self) -> tuple[Report | None, list[str]]:
+    def take(self) -> News | None:
         notes, self._notes = self._notes, []
-        return self._report, notes
+        age = time.monotonic() - self._heard
+        return self._news and replace(self._news, notes=notes, age_s=age)
 
     def ending(self) -> tuple[str, str]:
         return self._ending
 
 
 class _NoticesTeller(Teller):
-    """Writes to the notices, from the first worker only but for an end; waits for that alone."""
+    """Writes to the notices each second, from the first worker only but for an end."""
 
     def __init__(self, notices: Any, is_first: bool) -> None:
+        super().__init__()
         self._notices, self._is_first = notices, is_first
 
-    def report(self, report: Report) -> None:
-        if self._is_first:
-            self._notices.report.remote(report)
+    @contextlib.contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tell what the first worker does until the block ends, and what is left then."""
+        if not self._is_first:
+            yield
+            return
+        stop = threading.Event()
 
-    def note(self, text: str) -> None:
-        if self._is_first:
-            self._notices.note.remote(text)
+        def tell() -> None:
+            while not stop.wait(_TELL_S):
+                self._notices.tell.remote(self.take())
+
+        thread = threading.Thread(target=tell, daemon=True, name="teller")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            ray.get(self._notices.tell.remote(self.take()))
 
     def end(self, kind: str, message: str) -> None:
         """Tell how the run ended; of several workers' endings the first one counts."""
@@ -162,8 +192,11 @@ class _NoticesTeller(Teller):
         return bool(kind)
 
 
-def _take(notices: Any) -> tuple[Report | None, list[str]]:
-    taken: tuple[Report | None, list[str]] = ray.get(notices.take.remote())
+def _take(notices: Any) -> News | None:
+    try:
+        taken: News | None = ray.get(notices.take.remote(), timeout=_LOOK_S)
+    except (ray.exceptions.RayError, TimeoutError):
+        return None  # a head that is overloaded answers later
     return taken
 
 

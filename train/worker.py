@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -9,12 +10,15 @@ import torch
 
 from recaption.config import RecipeError
 from recaption.notices import describe_notices, take_notices
+from train.batch import Batch
 from train.check import check_precision
 from train.checkpoints import Checkpoints
 from train.config import ComputeConfig, TrainRecipe
+from train.doing import WAITING, doing
 from train.interface import TrainData
 from train.loop import train
 from train.outputs import RunOutputs
+from train.pace import images_in_all
 from train.parallel import Team, Workers
 from train.progress import Teller
 from train.state import TrainState, check_fits
@@ -28,21 +32,38 @@ def work(recipe: TrainRecipe, data: TrainData, workers: Workers, teller: Teller)
         wrong = check_precision()
         if wrong:
             raise RecipeError(*wrong)
-    family = recipe.model.create(recipe.data.image_size, recipe.seed)
-    team = Team(family, workers, recipe.compute)
-    state = TrainState(team, recipe.optimizer)
-    resume(recipe, team, state)
+    with doing("making the model"):
+        family = recipe.model.create(recipe.data.image_size, recipe.seed)
+        team = Team(family, workers, recipe.compute)
+        state = TrainState(team, recipe.optimizer)
+    with doing("looking for a checkpoint"):
+        resume(recipe, team, state)
     if workers.is_first:
         for line in describe_notices(take_notices()):
             teller.note(line)
         if state.images:
             teller.note(f"continuing at {state.images:,} images")
-    outputs = RunOutputs(recipe, team, state, data, teller)
+    with doing("opening log and evaluation"):
+        outputs = RunOutputs(recipe, team, state, data, teller)
     step = state.images // recipe.data.batch_size
     with closing(outputs):
         batches = data.batches(workers.rank, workers.count, step, family.tokenizer)
-        train(recipe, team, state, batches, outputs)
+        train(recipe, team, state, _told(batches, recipe, state, teller), outputs)
         outputs.finish()
+
+
+def _told(
+    batches: Iterator[Batch], recipe: TrainRecipe, state: TrainState, teller: Teller
+) -> Iterator[Batch]:
+    """Yield the batches; tell how far the run is, and when it waits for them."""
+    total = images_in_all(recipe)
+    while True:
+        teller.seen(state.images, total)
+        with doing(WAITING):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def resume(recipe: TrainRecipe, team: Team, state: TrainState) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,8 +158,8 @@ class KeyedData:
         return {"whole": self._shown}
 
     @contextlib.contextmanager
-    def serving(self, beside: Share, first_step: int = 0) -> Iterator[None]:
-        yield
+    def serving(self, beside: Share, first_step: int = 0) -> Iterator[Callable[[], str]]:
+        yield str
 
     def _make(self, numbers: range, tokenizer: TextTokenizer) -> Batch:
         keys = torch.tensor([keyed.integer("image", self._recipe.seed, n) for n in numbers])

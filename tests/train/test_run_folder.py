@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from recaption.config import RecipeError
 from tests.train.fakes import make_recipe
 from train.checkpoints import Checkpoints
+from train.events import tagged
 from train.grid import draw_grid, draw_grids, to_png
 from train.logs import RunLog, read_lines
 from train.run_folder import differences, open_run
@@ -65,18 +66,38 @@ def test_steps_done_again_are_logged_once(tmp_path):
     log = RunLog(str(tmp_path), 0)
     for images in (8, 16, 24):
         log.write(images, {"loss": 1.0})
+    for images in (16, 24):
+        log.grid(images, Image.new("RGB", (40, 20)))
     log.close()
     with (tmp_path / "log.jsonl").open("a") as file:
         file.write('{"images": 32, "lo')  # cut by a kill
     log = RunLog(str(tmp_path), 16)
     for images in (24, 32):
         log.write(images, {"loss": 2.0})
+    log.grid(32, Image.new("RGB", (41, 20)))
     log.save()
     log.close()
     rows = [json.loads(line) for line in read_lines(str(tmp_path))]
     assert [(r["images"], r["loss"]) for r in rows] == [(8, 1), (16, 1), (24, 2), (32, 2)]
-    events = EventAccumulator(str(tmp_path / "events")).Reload().Scalars("loss")
-    assert [(e.step, e.value) for e in events] == [(8, 1), (16, 1), (24, 2), (32, 2)]
+    events = EventAccumulator(str(tmp_path / "events")).Reload()
+    curve = [(e.step, e.value) for e in events.Scalars("1 train/loss")]
+    assert curve == [(8, 1), (16, 1), (24, 2), (32, 2)]
+    pictures = [(e.step, e.width) for e in events.Images("samples/grid")]
+    assert pictures == [(16, 40), (32, 41)], "one of what was done again"
+
+
+def test_the_loss_comes_first_for_tensorboard_and_crops_as_shares():
+    trained = {"grad_norm": 0.2, "image error": 0.1, "loss": 1.0, "rate": 0.5, "images_per_s": 9.0}
+    counted = {"data/crops own": 3.0, "data/crops kept": 1.0, "data/text caption": 4.0}
+    values = trained | counted | {"data/captions of crops": 152.0}
+    tags = tagged(values, is_trained=True)
+    assert min(tags) == "1 train/loss"
+    assert tags["4 data/crops own"] == 0.75 and tags["4 data/captions of crops"] == 152
+    assert tagged({"critic/loss": 1.0}, is_trained=True) == {"1 train/loss of the critic": 1.0}
+    measured = {"validation loss": 1.0, "scenes colour": 0.5, "scenes colour low": 0.4}
+    assert list(tagged(measured, is_trained=False)) == [
+        *("2 val/loss", "3 eval/scenes colour", "5 intervals/scenes colour low")
+    ]
 
 
 def test_a_grid_has_a_row_per_prompt():

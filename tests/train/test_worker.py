@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from recaption import keyed
 from recaption.config import RecipeError
@@ -75,7 +76,10 @@ def test_a_run_leaves_what_it_promises(calm):
     assert [row["images"] for row in lines(calm)] == list(range(8, IMAGES + 1, 8))
     assert {"loss", "grad_norm", "rate", "data/whole"} <= lines(calm)[0].keys()
     assert (calm / "samples" / "000000000024.png").exists()
-    assert list((calm / "events").iterdir())
+    events = EventAccumulator(str(calm / "events")).Reload()
+    assert [e.step for e in events.Images("samples/grid")][:2] == [24, 48]
+    (recipe,) = events.Tensors("recipe/text_summary")
+    assert b"preset: debug" in recipe.tensor_proto.string_val[0]
 
 
 def test_killed_at_random_it_ends_with_the_same_bits(calm, tmp_path):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from recaption import keyed
 from train.batch import Batch
+from train.doing import tell_how_far
 from train.evaluate.evaluator import evaluating, precisely
 from train.family import Family
 
@@ -73,6 +74,7 @@ def paint(
     The seed of an image depends on `seed`, `stream` and its number alone.
     """
     for begin in range(0, len(captions), _PIECE):
+        tell_how_far(begin, len(captions))
         piece = captions[begin : begin + _PIECE]
         numbers = range(begin, begin + len(piece))
         with evaluating(family):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from train.batch import Batch
+from train.doing import tell_how_far
 from train.evaluate.evaluator import device_of, evaluating
 from train.family import Family
 
@@ -24,7 +25,8 @@ class Validation:
         losses: dict[str, list[float]] = defaultdict(list)
         device = device_of(family)
         with evaluating(family):
-            for batch in self.batches:
+            for number, batch in enumerate(self.batches):
+                tell_how_far(number, len(self.batches))
                 for name, loss_B in family.validate(batch.to(device)).items():
                     losses[name] += loss_B.float().tolist()
         means = {name: fmean(values) for name, values in losses.items()}

@@ -21,6 +21,7 @@ from recaption.shapeworld.estimate import Estimate
 from recaption.shapeworld.render import SIZES, render
 from recaption.shapeworld.score import Sums
 from train.batch import Batch
+from train.doing import tell_how_far
 from train.evaluate.evaluator import device_of, evaluating, with_intervals
 from train.evaluate.scenes.foils import Foil
 from train.family import Family
@@ -46,6 +47,7 @@ class Choice:
         sums = Sums()
         with evaluating(family):
             for start in range(0, len(self.foils), _BATCH):
+                tell_how_far(start, len(self.foils))
                 foils = self.foils[start : start + _BATCH]
                 for foil, is_right in zip(foils, self._choose(family, foils), strict=True):
                     scene = f"{foil.scene.seed}/{foil.scene.index}"
