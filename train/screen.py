@@ -79,9 +79,10 @@ class Screen:
             is_last = self._stop.wait(_LOOK_S if printed > 0 else 0)
             report, doing = self._look()
             if time.monotonic() - printed >= self._every_s or is_last:
-                for line in plain(report, "" if is_last else doing):
+                lines = plain(report, "" if is_last else doing)
+                for line in lines:
                     print_line(self._console, line)
-                printed = time.monotonic()
+                printed = time.monotonic() if lines else printed
             if is_last:
                 return
 

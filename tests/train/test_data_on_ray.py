@@ -14,6 +14,7 @@ from recaption.corpus.regions import RegionLedger
 from recaption.runtime import Share
 from tests.train.data import Letters, caption_crops, caption_shards, make_recipe, read_batches, seen
 from train.data import TrainData, open_data
+from train.screen import Screen
 from train.warm import caption_all_crops
 
 ECHO = "recaption.engine={kind: echo}"
@@ -41,7 +42,8 @@ def test_crops_are_captioned_beside_the_reading(tmp_path: Path, ray_session: Non
     job = caption_shards(tmp_path)
     recipe = make_recipe(tmp_path, *LIVE, "images=112")
     data = open_data(recipe)
-    with data.serving(TRAINING):
+    with data.serving(TRAINING) as tell:
+        assert tell().startswith("crop")
         live = stream(data, 2, 0, data.steps)
         counts = data.counts()
         assert data.board is not None
@@ -60,11 +62,12 @@ def test_crops_can_be_captioned_before(tmp_path: Path, ray_session: None) -> Non
     job = caption_shards(tmp_path)
     recipe = make_recipe(tmp_path, "images=112", ECHO)
     console = Console(file=io.StringIO(), width=200)
-    caption_all_crops(recipe, console)
-    assert caption_crops(job, recipe, 14) == 0
-    caption_all_crops(recipe, console)
+    with Screen(console, every_s=0.5) as screen:
+        assert caption_all_crops(recipe, screen).startswith("crops of 18 parts captioned ->")
+        assert caption_crops(job, recipe, 14) == 0
+        assert caption_all_crops(recipe, screen) == "all crops have their captions"
     told = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "crops of 18 parts captioned ->" in told and "all crops have their" in told
+    assert "captioning crops 0/18, " in told
 
 
 def test_captioners_that_stop_end_the_waiting(tmp_path: Path, ray_session: None) -> None:

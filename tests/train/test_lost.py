@@ -21,6 +21,7 @@ from train.alone import run_alone
 from train.data import TrainData, open_data
 from train.families.flow.tokenizer import TextTokenizer
 from train.pairs import Entry, make_entry
+from train.screen import Screen
 from train.windows import LOST, filled
 
 PIXELS = jpeg("red", "blue", (48, 48))
@@ -215,6 +216,7 @@ def test_what_was_lost_is_told_at_the_end_of_a_run(tmp_path: Path) -> None:
     write_export(tmp_path / "export", BAD["cut-short"])
     data = open_export(tmp_path, "images=24", "model={preset: debug, text: {length: 8}}")
     console = Console(file=io.StringIO(), width=300)
-    run_alone(data.recipe, data, console)
+    with Screen(console) as screen:
+        run_alone(data.recipe, data, screen)
     told = console.file.getvalue()  # type: ignore[attr-defined]
     assert f"x {LOST}, first: cut-short: " in told

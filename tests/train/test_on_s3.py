@@ -21,6 +21,7 @@ from train.checkpoints import Checkpoints
 from train.config import TrainRecipe
 from train.data import open_data
 from train.logs import read_lines
+from train.screen import Screen
 
 SMALL = (
     *("model.preset=debug", "log_every=8", "checkpoints.every=24", "samples.every=24"),
@@ -38,7 +39,8 @@ def train(root: str, tmp_path: Path, images: int) -> TrainRecipe:
     """Train on the corpus below `root`, into a run below it."""
     placed = (f"data.corpus={root}/corpus", f"out={root}/run", f"images={images}")
     recipe = make_recipe(tmp_path, *SMALL, *placed)
-    run_alone(recipe, open_data(recipe), Console(file=io.StringIO()))
+    with Screen(Console(file=io.StringIO())) as screen:
+        run_alone(recipe, open_data(recipe), screen)
     return recipe
 
 

@@ -74,7 +74,7 @@ def test_it_is_never_silent_and_notes_are_told_once() -> None:
             teller.report(Report(8, 16, values={"loss": 0.5}))
             teller.seen(16, 16)
     lines = out.getvalue().splitlines()
-    assert any("opening the data, 0 s" in line for line in lines)
+    assert any("opening the data, " in line for line in lines)
     assert sum("a note" in line for line in lines) == 1 and "\x1b" not in out.getvalue()
     assert "16/16 100.0%" in lines[-1] and lines[-1].endswith("loss 0.5")
 
