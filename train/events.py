@@ -39,35 +39,33 @@ class Events:
     def __init__(self, folder: str, images: int) -> None:
         purged = images + 1 if images else None
         self._writer = SummaryWriter(folder, purge_step=purged, flush_secs=_FLUSH_S)
-        self._writer.add_custom_scalars(_LAYOUT)  # type: ignore[no-untyped-call]
+        self._writer.add_custom_scalars(_LAYOUT)
 
     def write(self, images: int, values: Mapping[str, float], is_trained: bool) -> None:
         """Add values at a number of images seen: of training, or else of an evaluation."""
         for name, value in tagged(values, is_trained).items():
-            self._writer.add_scalar(name, value, images)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, images)
 
     def grid(self, images: int, picture: Image.Image) -> None:
         """Add a grid of samples."""
         shown = picture.convert("RGB")
         shown.thumbnail((_WIDEST, _WIDEST * 4))
-        self._writer.add_image(  # type: ignore[no-untyped-call]
-            "samples/grid", np.asarray(shown), images, dataformats="HWC"
-        )
+        self._writer.add_image("samples/grid", np.asarray(shown), images, dataformats="HWC")
 
     def texts(self, images: int, recipe: str, prompts: Sequence[str]) -> None:
         """Add what the run was started with at this place."""
         for name, lines in (("recipe", recipe.splitlines()), ("prompts", prompts)):
             if lines:
                 text = "\n".join(f"    {line}" for line in lines)  # as code: nothing is marked up
-                self._writer.add_text(name, text, images)  # type: ignore[no-untyped-call]
+                self._writer.add_text(name, text, images)
 
     def flush(self) -> None:
         """Write what is left."""
-        self._writer.flush()  # type: ignore[no-untyped-call]
+        self._writer.flush()
 
     def close(self) -> None:
         """Close the files."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 def tagged(values: Mapping[str, float], is_trained: bool) -> dict[str, float]:
