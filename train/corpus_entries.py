@@ -137,9 +137,10 @@ def open_corpus_entries(recipe: TrainRecipe) -> CorpusEntries:
     shards = {shard.name: shard for shard in _list(source)}
     committed = reader.committed()
     images: dict[Part, int] = {}
+    there = committed.count()
     with doing("counting the captioned images"):
         for number, record in enumerate(reader.ledger.records(committed)):
-            tell_how_far(number, committed.count())
+            tell_how_far(number, there)
             more = record.recovered if record.retry else record.captioned
             images[record.part] = images.get(record.part, 0) + more
     gone = sorted({part.shard for part, n in images.items() if n and part.shard not in shards})
