@@ -7,10 +7,10 @@ BIN := .venv/bin
 CODE := recaption train tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test test-fast check bench clean
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 11
 	@echo 'Settings: EXTRA=cpu|gpu, PYTHON=python3.11, ARGS="..." (see the Makefile)'
 
 install: ## make .venv and install everything into it (done once; the other targets do it too)
@@ -21,6 +21,9 @@ demo: install ## caption rendered images with a small model on real vLLM, train 
 
 test: install ## run the tests, against a real S3 server where one can be started
 	@.ci/test $(ARGS)
+
+test-fast: install ## run the unit tests: no Ray, no vLLM, no S3, no training; a minute and a half
+	@$(BIN)/python -m pytest --fast $(ARGS)
 
 check: install ## lint, formatting, types
 	$(BIN)/ruff check $(CODE)

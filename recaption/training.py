@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +17,8 @@ def run_training_command(words: Sequence[str]) -> None:
     """Run `train`'s command line and end the process with its exit code. Raises RecipeError."""
     check_is_ours()
     check_is_installed()
-    from train.__main__ import main
-
-    main(words, "recaption train")
+    # By name: `train` stands on `recaption`, never the other way round.
+    importlib.import_module("train.__main__").main(words, "recaption train")
 
 
 def check_is_installed() -> None:

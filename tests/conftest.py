@@ -3,8 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.fast import MARKS, is_fast
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="only the unit tests: see tests/fast.py")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    is_left_out = config.getoption("--fast") and is_test and not is_fast(collection_path)
+    return True if is_left_out else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--fast"):
+        items[:] = [
+            item
+            for item in items
+            if "ray_session" not in getattr(item, "fixturenames", ())
+            and not any(item.get_closest_marker(mark) for mark in MARKS)
+        ]
 
 
 @pytest.fixture(scope="session")
