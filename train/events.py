@@ -5,11 +5,18 @@ TensorBoard sorts by name; the numbers put what is looked at first on top.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
+
+from recaption import storage
 
 TRAIN, VAL, EVAL, DATA, ENDS = "1 train", "2 val", "3 eval", "4 data", "5 intervals"
 
@@ -34,11 +41,12 @@ _LAYOUT = {
 
 
 class Events:
-    """Writes event files; a run that resumes makes TensorBoard forget what is behind `images`."""
+    """Writes event files; what an earlier one has behind `images` is done again, and taken out."""
 
     def __init__(self, folder: str, images: int) -> None:
-        purged = images + 1 if images else None
-        self._writer = SummaryWriter(folder, purge_step=purged, flush_secs=_FLUSH_S)
+        for path in sorted(Path(folder).glob("events.out.tfevents.*")):
+            _cut_after(path, images)
+        self._writer = SummaryWriter(folder, flush_secs=_FLUSH_S)
         self._writer.add_custom_scalars(_LAYOUT)
 
     def write(self, images: int, values: Mapping[str, float], is_trained: bool) -> None:
@@ -66,6 +74,23 @@ class Events:
     def close(self) -> None:
         """Close the files."""
         self._writer.close()
+
+
+def _cut_after(path: Path, images: int) -> None:
+    """Take events behind a number of images out of a file, and a last one that a kill cut off.
+
+    TensorBoard 2.21 would show them beside those that are written again: its loader in Python
+    heeds no `purge_step`.
+    """
+    events = list(RawEventFileLoader(str(path)).Load())
+    kept = [event for event in events if Event.FromString(event).step <= images]
+    if len(kept) == len(events):
+        return
+    file = io.BytesIO()
+    writer = RecordWriter(file)
+    for event in kept:
+        writer.write(event)
+    storage.write_bytes(str(path), file.getvalue())
 
 
 def tagged(values: Mapping[str, float], is_trained: bool) -> dict[str, float]:

@@ -22,8 +22,8 @@ EVENTS = "events"
 class RunLog:
     """Writes below a run's folder; for one that is remote, below a local one that is uploaded.
 
-    A run that resumes at a checkpoint does some steps again: the lines behind it are dropped, and
-    TensorBoard is told to forget its points there.
+    A run that resumes at a checkpoint does some steps again: the lines and points behind it are
+    dropped.
     """
 
     def __init__(self, out: str, images: int) -> None:

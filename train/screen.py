@@ -74,11 +74,15 @@ class Screen:
         return self._report, _doing(news, self._beside())
 
     def _print_lines(self) -> None:
-        printed = -self._every_s
+        printed, shown = -self._every_s, None
         while True:
             is_last = self._stop.wait(_LOOK_S if printed > 0 else 0)
             report, doing = self._look()
-            if time.monotonic() - printed >= self._every_s or is_last:
+            is_time = time.monotonic() - printed >= self._every_s
+            if is_last and report is not None and shown == (report.images, report.values):
+                return
+            if is_time or is_last:
+                shown = (report.images, report.values) if report else None
                 lines = plain(report, "" if is_last else doing)
                 for line in lines:
                     print_line(self._console, line)
