@@ -31,6 +31,15 @@ RECIPE = our_recipe("caption", "demo")
 TRAIN_RECIPE = our_recipe("train", "demo")
 _PER_SHARD = 100
 _SEED = 2024
+_PROMPTS = (
+    "a red circle",
+    "a blue square",
+    "a yellow star on a dark blue background",
+    "a green triangle on a white background",
+    "a purple heart",
+    "an orange ring on a black background",
+)
+"""Painted before and after, and read by a recogniser."""
 
 
 def run_demo(out: str, shards: int, trains: bool, console: Console) -> int:
@@ -57,18 +66,32 @@ def run_demo(out: str, shards: int, trains: bool, console: Console) -> int:
     page = write_report(recipe.corpus.path, str(folder / "report.html"), truth=known)
     exit_code = summary.exit_code
     if trains:
-        console.print("5 of 5  training on them: captions take turns, crops get their own")
-        exit_code = exit_code or _train(folder, images)
+        console.print(
+            "5 of 5  a small model that knows shapes learns from them: captions take turns, crops get"
+            " their own"
+        )
+        exit_code = exit_code or _train(folder, images) or _paint(folder)
     _tell(console, folder, page)
     console.print(f"{time.monotonic() - started:.0f} s")
     return exit_code
 
 
 def _train(folder: Path, images: Path) -> int:
-    """Train in a process of its own, as a user would; return its exit code."""
+    """Train as a user would; return the exit code."""
     overrides = [f"data.corpus={folder / 'corpus'}", f"data.images={images}"]
-    command = [sys.executable, "-P", "-m", "train", str(TRAIN_RECIPE), *overrides]
-    return Children().run([*command, f"out={folder / 'train'}"]).returncode
+    return _run(str(TRAIN_RECIPE), *overrides, f"out={folder / 'train'}")
+
+
+def _paint(folder: Path) -> int:
+    """Paint the same prompts by the model before and after; return the exit code."""
+    prompts = [word for prompt in _PROMPTS for word in ("--prompt", prompt)]
+    beside = ("--beside", "builtin:shapes", "--score", "--out", str(folder / "grids.png"))
+    return _run("sample", str(folder / "train"), *beside, *prompts)
+
+
+def _run(*words: str) -> int:
+    """Run a command of training in a process of its own; return its exit code."""
+    return Children().run([sys.executable, "-P", "-m", "train", *words]).returncode
 
 
 def _render(folder: Path, shards: int, console: Console) -> Path:
@@ -85,7 +108,15 @@ def _tell(console: Console, folder: Path, page: str) -> None:
         ("corpus", folder / "corpus"),
         ("truth", folder / "score.json"),
         ("report", page),
-        ("samples", folder / "train" / "samples"),
+        ("grids", folder / "grids.png"),
     ):
-        note = "   (open it in a browser)" if name == "report" else ""
-        console.print(f"{name:7} {path}{note}", soft_wrap=True, markup=False)
+        note = _NOTES.get(name, "")
+        if Path(path).exists():
+            console.print(f"{name:7} {path}{note}", soft_wrap=True, markup=False)
+    console.print("next    your own images: recaption init PATH, then what it tells", markup=False)
+
+
+_NOTES = {
+    "report": "   (open it in a browser)",
+    "grids": "   (the same prompts before training and after)",
+}
