@@ -185,3 +185,10 @@ def test_a_file_that_holds_no_weights_of_ours_is_told(tmp_path, data, says):
 def test_a_model_of_another_name_is_told():
     with pytest.raises(RecipeError, match="builtin:shape, expected builtin:shapes, did you mean"):
         read_weights("builtin:shape")
+
+
+def test_the_model_in_the_package_paints_the_colours_that_are_asked_for():
+    prompts = ["a red circle", "a blue square", "a yellow star", "a purple heart"]
+    painted = paint_by("builtin:shapes", prompts, 3, 0, {"steps": 6}, is_scored=True)
+    colour = re.search(r"colour (\d+)%", painted.about)
+    assert colour and int(colour[1]) >= 75, painted.about
