@@ -67,8 +67,7 @@ def run_demo(out: str, shards: int, trains: bool, console: Console) -> int:
     exit_code = summary.exit_code
     if trains:
         console.print(
-            "5 of 5  a small model that knows shapes learns from them: captions take turns, crops get"
-            " their own"
+            "5 of 5  training a small model on them: captions take turns, crops get their own"
         )
         exit_code = exit_code or _train(folder, images) or _paint(folder)
     _tell(console, folder, page)
