@@ -28,8 +28,13 @@ def load_recipe(recipe: str | Path | Sections, overrides: Iterable[str] = ()) ->
     return recipe_file.load_recipe(recipe, overrides)
 
 
-def caption(recipe: Recipe | str | Path | Sections, *, progress: bool = True) -> Summary:
+def caption(
+    recipe: Recipe | str | Path | Sections, *, limit: int | None = None, progress: bool = True
+) -> Summary:
     """Caption the images of a recipe into its corpus; call it again and it continues.
+
+    With a `limit` at most so many images are captioned, as a trial beside the corpus, which stays
+    as it is; `summary.corpus` says where.
 
     Joins the Ray session of this process or the cluster of RAY_ADDRESS or `ray start`; else starts
     Ray on this machine, and stops it in the end. `progress` prints lines to stderr. Ctrl-C ends it
@@ -43,6 +48,6 @@ def caption(recipe: Recipe | str | Path | Sections, *, progress: bool = True) ->
     from recaption.progress import Progress
 
     resolved = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    job = open_job(resolved)
+    job = open_job(resolved, limit=limit)
     console = Console(stderr=True, highlight=False, quiet=not progress)
     return run_job(job, Progress(console, resolved.run.progress_s))
