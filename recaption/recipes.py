@@ -82,7 +82,7 @@ def find_ours(name: str) -> Path:
 
 def missing_recipe(file: Path, kind: str, error: OSError) -> RecipeError:
     """Return what to raise where a recipe cannot be opened; a name gets all those there are."""
-    is_name = len(file.parts) == 1
+    is_name = file.name == str(file) and isinstance(error, FileNotFoundError)
     choices = [str(file.parent / p.name) for p in _recipes_in(file.parent)]
     if is_name:
         choices += [p.stem for p in _recipes_in(_OURS / kind)]

@@ -34,6 +34,7 @@ MADE_OF_DATA = {
     "recaption.alt_text.dates": "_FORMS",  # a loop over forms, which are tried by this name
     "recaption.engines.openai_dialect": "_NAMES",  # likewise, of names that stand there
     "recaption.shapeworld.captioner.tokens": "_corpus",
+    "recaption.starter.recognise": "_TABLES",  # likewise; against names of files, which are short
 }
 # Read what the operator writes, in which nothing of a stranger's can make a match begin.
 OWN_TEXTS = ("recaption.safeguards.form._FENCED", "recaption.shapeworld.captioner.tokens")
