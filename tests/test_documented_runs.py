@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -42,6 +43,7 @@ NOT_HERE = {
     r"train (sample|weights|crops|compare) ": f"{_LARGE}: tests/train run smaller ones",
     r"for seed in ": f"{_LARGE}: tests/train/test_compare.py runs smaller ones",
     r"configs/train/scenes.yaml": f"{_LARGE}: its corpus of 2,048 scenes",
+    r"configs/train/shapes.yaml": f"{_LARGE}: its set of 40,000 scenes",
     r"^(RAY_\S+ )?ray (?!job submit)|^export RAY_|ray job submit": _CLUSTER,
     r"s3://": _BUCKET,
     r"=\S*/data/|FOLDER|'images/train_|\.bz2": _DATA,
@@ -236,8 +238,10 @@ def run_another(command: str) -> None:
 
 
 def snippets(language: str) -> list[tuple[str, str]]:
+    """Those of docs/api.md run in tests/api/test_documented.py, one after another, on Ray."""
     code = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
-    return [(text.name, one) for text in TEXTS for one in code.findall(text.read_text())]
+    texts = [text for text in TEXTS if text.name != "api.md"]
+    return [(text.name, one) for text in texts for one in code.findall(text.read_text())]
 
 
 @pytest.mark.parametrize(("where", "code"), snippets("python"))
@@ -247,7 +251,6 @@ def test_python_in_the_docs_runs(where: str, code: str, world: Path) -> None:
 
 @pytest.mark.parametrize(("where", "code"), snippets("sql"))
 def test_sql_in_the_docs_runs(where: str, code: str, world: Path) -> None:
-    duckdb = pytest.importorskip("duckdb")
     fingerprint = CorpusReader("out/captions").fingerprint
     found = duckdb.connect().execute(code.replace("FINGERPRINT", fingerprint)).fetchall()
     assert found
