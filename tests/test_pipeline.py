@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -224,7 +225,7 @@ def test_progress_is_told_in_plain_lines(tmp_path: Path) -> None:
     log = io.StringIO()
     run(recipe(tmp_path / "corpus", engine={"args": {"delay_s": 0.5}, "concurrency": 64}), log)
     lines = [line for line in log.getvalue().splitlines() if "images/s" in line]
-    assert lines and all("shards" in line and "left" in line for line in lines)
+    assert lines and all(re.search(r"\d+ of (about )?\d+ images .* captions", one) for one in lines)
     assert "\x1b" not in log.getvalue()
 
 
