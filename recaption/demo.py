@@ -34,10 +34,10 @@ _SEED = 2024
 _PROMPTS = (
     "a red circle",
     "a blue square",
-    "a yellow star on a dark blue background",
-    "a green triangle on a white background",
-    "a purple heart",
-    "an orange ring on a black background",
+    "a yellow star",
+    "an orange ring",
+    "a white diamond",
+    "a black crescent",
 )
 """Painted before and after, and read by a recogniser."""
 
