@@ -23,7 +23,8 @@ from recaption.status import corpus_status
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow.dataset as ds
+
+    from recaption.parquet.dataset import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Corpus:
             rejects=dict(found.rejects),
         )
 
-    def dataset(self) -> ds.Dataset:
+    def dataset(self) -> Dataset:
         """Return the captions as a pyarrow.dataset: read when it is scanned, by column and filter.
 
         For DuckDB, Polars and others that take one; local or S3, with the settings of `recaption`.

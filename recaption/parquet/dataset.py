@@ -21,8 +21,10 @@ from recaption.parquet.errors import DamagedFile
 from recaption.parquet.file import read_footer
 from recaption.storage.shown import without_secrets
 
+Dataset = ds.Dataset
 
-def open_dataset(urls: Sequence[str], schema: pa.Schema) -> ds.Dataset:
+
+def open_dataset(urls: Sequence[str], schema: pa.Schema) -> Dataset:
     """Return files anywhere, whose columns are those of `schema`, as one dataset; reads nothing."""
     return ds.FileSystemDataset.from_paths(
         list(urls),
