@@ -15,13 +15,12 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from fsspec import AbstractFileSystem
 from pyarrow import fs
+from pyarrow.dataset import Dataset as Dataset
 
 from recaption import storage
 from recaption.parquet.errors import DamagedFile
 from recaption.parquet.file import read_footer
 from recaption.storage.shown import without_secrets
-
-Dataset = ds.Dataset
 
 
 def open_dataset(urls: Sequence[str], schema: pa.Schema) -> Dataset:

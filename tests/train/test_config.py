@@ -19,7 +19,7 @@ def test_recipes_load_and_tell_what_to_run(path: Path) -> None:
     data = load_train_recipe(path).data
     assert data.corpus or data.export
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
-    assert any("run: " in line and "train" in line for line in header)
+    assert any("python -m train" in line or "recaption train" in line for line in header)
 
 
 @pytest.mark.parametrize("path", sorted((CONFIGS / "study").glob("*.yaml")), ids=lambda p: p.stem)
