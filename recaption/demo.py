@@ -35,9 +35,9 @@ _PROMPTS = (
     "a red circle",
     "a blue square",
     "a yellow star",
-    "an orange ring",
-    "a white diamond",
-    "a black crescent",
+    "a purple heart",
+    "a watercolour painting of a red heart",
+    "a watercolour painting of a green circle",
 )
 """Painted before and after, and read by a recogniser."""
 
