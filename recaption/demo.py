@@ -76,9 +76,13 @@ def run_demo(out: str, shards: int, trains: bool, console: Console) -> int:
 
 
 def _train(folder: Path, images: Path) -> int:
-    """Train as a user would; return the exit code."""
-    overrides = [f"data.corpus={folder / 'corpus'}", f"data.images={images}"]
-    return _run(str(TRAIN_RECIPE), *overrides, f"out={folder / 'train'}")
+    """Caption the crops, then train, as a user would; return the exit code.
+
+    Two cores are too few for both at once.
+    """
+    corpus, out = f"data.corpus={folder / 'corpus'}", f"out={folder / 'train'}"
+    words = (str(TRAIN_RECIPE), corpus, f"data.images={images}", out)
+    return _run("crops", *words) or _run(*words, "recaption.is_live=false")
 
 
 def _paint(folder: Path) -> int:
