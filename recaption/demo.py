@@ -58,11 +58,12 @@ def run_demo(out: str, shards: int, trains: bool, console: Console) -> int:
     if summary.state == "stopped":
         return summary.exit_code
     console.print("3 of 5  holding every claim of the captions against the scenes")
-    figures = score(read_rows(recipe.corpus.path), read_truths(str(images)))
+    truths = read_truths(str(images))
+    figures = score(read_rows(recipe.corpus.path), truths)
     (folder / "score.json").write_text(json.dumps(figures, indent=1))
     console.print(headline(figures))
     console.print("4 of 5  writing the report")
-    known = KnownTruth(read_truths(str(images)), figures)
+    known = KnownTruth(truths, figures)
     page = write_report(recipe.corpus.path, str(folder / "report.html"), truth=known)
     exit_code = summary.exit_code
     if trains:
