@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from recaption.completion import complete_override, complete_recipe
 from recaption.config import Recipe, RecipeError
 from recaption.corpus.export import cli as export_options
+from recaption.mistakes import is_users_mistake, tell_mistake
 from recaption.recipe_file import load_recipe, to_yaml
 from recaption.shapeworld import cli as shapeworld
 from recaption.storage.shown import fit_to_print, without_secrets
@@ -96,26 +96,9 @@ def main() -> None:
         sys.exit(1)
 
 
-def is_users_mistake(error: BaseException) -> bool:
-    """Whether an error is one of ours, whose message is meant for the user."""
-    from recaption.storage import StorageError
-
-    return isinstance(error, RecipeError | StorageError)
-
-
 def _fail(message: str, code: int, listing: Sequence[str] = ()) -> None:
     tell_mistake([message], listing)
     sys.exit(code)
-
-
-def tell_mistake(messages: Sequence[str], listing: Sequence[str] = ()) -> None:
-    """Print what is wrong to stderr, a line for each; `listing`: lines on what could be named."""
-    told = Console(stderr=True, highlight=False)
-    for message in messages:
-        line = Text.assemble(("error:", "red"), " ", fit_to_print(" ".join(message.split())))
-        told.print(line, soft_wrap=True)
-    for one in listing:
-        told.print(fit_to_print(one), soft_wrap=True, markup=False)
 
 
 @app.command()

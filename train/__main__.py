@@ -78,7 +78,7 @@ def main(words: Sequence[str] | None = None, name: str | None = None) -> None:
 
     `words`: instead of the process's own; `name`: what the program is called in its help.
     """
-    from recaption.cli import is_users_mistake
+    from recaption.mistakes import is_users_mistake
     from train.errors import TrainingError
 
     end_in_order()
@@ -303,7 +303,7 @@ def _print(text: str) -> None:
 
 
 def _fail(messages: Sequence[str], code: int, listing: Sequence[str] = ()) -> NoReturn:
-    from recaption.cli import tell_mistake
+    from recaption.mistakes import tell_mistake
 
     tell_mistake(messages, listing)
     sys.exit(code)
