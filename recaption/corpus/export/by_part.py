@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pyarrow as pa
@@ -18,6 +17,7 @@ from recaption.corpus.export.tables import PARQUET, table_of
 from recaption.corpus.export.walk import Chosen, Walk
 from recaption.corpus.schema import CAPTIONS
 from recaption.corpus.tables import read_captions
+from recaption.tars import tar_bytes
 
 _MIXED = "jpg"
 _FORMAT = pa.schema([CAPTIONS.field("image_format")])
@@ -70,22 +70,14 @@ def _suffix(walk: Walk) -> str:
 
 
 def _tar(images: list[Chosen], suffix: str) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        add = partial(_add, tar)
-        for one in images:
-            key = key_of(one.sample_id)
-            add(f"{key}.{suffix}", one.image)
-            document = document_of(one.captions)
-            add(f"{key}.txt", document["captions"][0]["caption"].encode("utf-8", "replace"))
-            add(f"{key}.json", as_json(document).encode())
-    return buffer.getvalue()
+    return tar_bytes(file for one in images for file in _files(one, suffix))
 
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    tar.addfile(member, io.BytesIO(data))
+def _files(one: Chosen, suffix: str) -> Iterator[tuple[str, bytes]]:
+    key, document = key_of(one.sample_id), document_of(one.captions)
+    yield f"{key}.{suffix}", one.image
+    yield f"{key}.txt", document["captions"][0]["caption"].encode("utf-8", "replace")
+    yield f"{key}.json", as_json(document).encode()
 
 
 def _parquet(images: list[Chosen]) -> bytes:

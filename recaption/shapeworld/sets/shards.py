@@ -12,7 +12,7 @@ from recaption.shapeworld.render import ImageFormat
 from recaption.shapeworld.scenes import Scene, to_json
 from recaption.shapeworld.sets.rendered_set import RenderedSet
 from recaption.shapeworld.sets.samples import DrawnSample, draw_sample, image_of
-from recaption.shapeworld.sets.tars import tar_bytes
+from recaption.tars import tar_bytes
 
 
 def write_shards(

@@ -19,7 +19,7 @@ from recaption.shapeworld.estimate import Estimate
 from recaption.shapeworld.language import Style
 from recaption.shapeworld.scenes import Scene, to_json
 from recaption.shapeworld.score import FULL, read_rows, read_truths
-from recaption.shapeworld.sets.tars import tar_bytes
+from recaption.tars import tar_bytes
 from train.evaluate.scenes.captions import score_captions
 
 # B images, C = 3 colours, H and W pixels

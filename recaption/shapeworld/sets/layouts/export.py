@@ -13,7 +13,7 @@ from recaption.shapeworld.language import Style, captions
 from recaption.shapeworld.sets.layouts.base import Batch, Layout, Rendered
 from recaption.shapeworld.sets.rendered_set import FORMATS, RenderedSet
 from recaption.shapeworld.sets.samples import DrawnSample, draw_sample, image_of
-from recaption.shapeworld.sets.tars import tar_bytes
+from recaption.tars import tar_bytes
 
 _WORDINGS = 4
 """Captions of an image, all short: a small model reads few words."""

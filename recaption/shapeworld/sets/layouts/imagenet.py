@@ -16,8 +16,8 @@ from recaption.shapeworld.scenes import draw_scene
 from recaption.shapeworld.sets.layouts.base import Batch, Layout, Rendered
 from recaption.shapeworld.sets.rendered_set import RenderedSet
 from recaption.shapeworld.sets.samples import draw_sample, image_of
-from recaption.shapeworld.sets.tars import tar_bytes
 from recaption.shapeworld.unseen import CLASSES, ClassName
+from recaption.tars import tar_bytes
 
 FOLDER = "winter21_whole"
 LEMMAS, DEFINITIONS = "imagenet_synset_to_lemma.txt", "imagenet_synset_to_definition.txt"
