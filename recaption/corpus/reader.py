@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import pyarrow as pa
 
-from recaption.corpus.joined import rows_by_sample
 from recaption.corpus.ledger import CommitRecord, Committed, Ledger
 from recaption.corpus.manifest import Manifest, pick_version, read_manifest
 from recaption.corpus.tables import read_captions, standing_rejects
@@ -47,10 +45,6 @@ class CorpusReader:
     def rejects(self, records: Iterable[CommitRecord] | None = None) -> pa.Table:
         """Return the rejects that stand: a replay's take the place of its part's earlier ones."""
         return standing_rejects(self.ledger, self._or_all(records))
-
-    def by_sample(self, part: Part) -> dict[str, list[dict[str, Any]]]:
-        """Return a part's captions by sample id, each sample's in order of region, style, slot."""
-        return rows_by_sample(self.captions(self.records(part)))
 
     def iter_parts(self) -> Iterator[tuple[Part, list[CommitRecord]]]:
         """Yield each part with its records, shard by shard, in order."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from recaption.config import RecipeError
+from recaption.corpus.joined import Rows, rows_by_sample
 from recaption.corpus.reader import CorpusReader
 from recaption.corpus.schema import CAPTIONS, REJECTS
 from recaption.sample import Part
@@ -66,11 +67,15 @@ def test_an_empty_version_reads_as_empty_tables(tmp_path: Path, photos: Path) ->
     assert list(reader.iter_parts()) == []
 
 
+def by_sample(reader: CorpusReader, part: Part) -> dict[str, Rows]:
+    return rows_by_sample(reader.captions(reader.records(part)))
+
+
 def test_captions_of_a_sample_come_by_region_style_slot(tmp_path: Path, photos: Path) -> None:
     caption(tmp_path / "corpus", photos, *TWO_STYLES)
     reader = CorpusReader(str(tmp_path / "corpus"))
     for index, is_last in ((0, False), (2, True), (2, False)):  # the caller need not know the end
-        found = reader.by_sample(Part("00001.tar", index, is_last))
+        found = by_sample(reader, Part("00001.tar", index, is_last))
         ordinals = range(2 * index, min(5, 2 * index + 2))
         assert list(found) == [f"00001/{i:04d}" for i in ordinals]
         for rows in found.values():
@@ -88,7 +93,7 @@ def test_a_replay_is_read_with_its_part(tmp_path: Path, photos: Path) -> None:
     assert reader.captions().num_rows == 36
     assert set(reader.rejects()["sample_id"].to_pylist()) == {"00000/0003"}
     part = Part("00000.tar", 0)
-    assert list(reader.by_sample(part)) == ["00000/0001", "00000/0000"]
+    assert list(by_sample(reader, part)) == ["00000/0001", "00000/0000"]
     assert [r.retry for r in reader.records(part)] == [0, 1]
     assert len(list(reader.iter_parts())) == 6, "a replay is no part of its own"
 
