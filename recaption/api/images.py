@@ -16,18 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from recaption import safeguards, storage
-from recaption.answering import caption_sample
 from recaption.api.samples import CaptionedImage, captioned_images
 from recaption.config import Recipe, RecipeError
 from recaption.corpus.rows import PartRows, Provenance
-from recaption.engines.base import CaptionEngine, EngineBootError, boot_engine
-from recaption.engines.driver import EngineDriver
 from recaption.engines.identity import model_hash
 from recaption.engines.preflight import check_arguments
 from recaption.engines.scope import note_scope
 from recaption.fingerprint import fingerprint
-from recaption.guard import Guard
-from recaption.likeness import Likeness
+from recaption.local_engine import LocalEngine
 from recaption.notices import describe_notices, take_notices
 from recaption.output import spell
 from recaption.parts import CaptionedPart, CaptionedSample
@@ -35,7 +31,6 @@ from recaption.prepare import Preparer
 from recaption.prompts import load_prompts
 from recaption.recipe_file import parse_recipe
 from recaption.sample import Part, Reason, Rejection, Sample, Shard, Stage
-from recaption.summary import RunFailedError
 from recaption.text import describe_error
 
 if TYPE_CHECKING:
@@ -86,10 +81,10 @@ class ImageCaptioner:
     def __init__(
         self, model: str, *, styles: Sequence[str] = ("short",), per_style: int = 1, **sections: Any
     ) -> None:
-        self._asked = Asked(_recipe(model, styles, per_style, sections))
+        self._job = MemoryJob(_recipe(model, styles, per_style, sections))
         self._loop = _LoopThread()
         try:
-            self._loop.run(self._asked.start())
+            self._loop.run(self._job.start())
         except BaseException:
             self.close()
             raise
@@ -104,7 +99,7 @@ class ImageCaptioner:
         """Caption images; return one result for each, in their order."""
         given = list(images)
         fields = _hints(len(given), alt_text, class_names)
-        done = self._loop.run(self._asked.caption(given, fields))
+        done = self._loop.run(self._job.caption(given, fields))
         for line in describe_notices(take_notices()):
             warnings.warn(line, stacklevel=2)
         return done
@@ -112,7 +107,7 @@ class ImageCaptioner:
     def close(self) -> None:
         """Shut the engine down; safe to call twice."""
         if self._loop.is_open:
-            self._loop.run(self._asked.close())
+            self._loop.run(self._job.engine.close())
             self._loop.close()
 
     def __enter__(self) -> Self:
@@ -123,14 +118,13 @@ class ImageCaptioner:
 
 
 @dataclass(slots=True)
-class Asked:
-    """The engine with its safeguards, within an event loop; `boot` starts another than its own."""
+class MemoryJob:
+    """A recipe made ready for images in memory, with its engine, within an event loop."""
 
     recipe: Recipe
+    engine: LocalEngine = field(init=False)
     _preparer: Preparer = field(init=False)
     _made_by: Provenance = field(init=False)
-    _driver: EngineDriver = field(init=False)
-    _guard: Guard = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -142,17 +136,12 @@ class Asked:
         made_of = fingerprint(recipe, f"{prompts.digest} {safeguards.digest()}", model)
         self._preparer = Preparer(recipe, prompts, _DATA_SET)
         self._made_by = Provenance.of(recipe, "", _DATA_SET, model, made_of, "")
-        self._driver = EngineDriver(recipe.engine, self._boot)
-        likeness = Likeness.load(recipe.safeguards.clip)
-        self._guard = Guard(recipe, prompts, self._driver.answer, likeness)
+        self.engine = LocalEngine(recipe, prompts)
 
     async def start(self) -> None:
         """Boot the engine. Raises RunFailedError."""
         note_scope(self.recipe.engine)
-        try:
-            await self._driver.start()
-        except EngineBootError as e:
-            raise RunFailedError(f"no engine boots: {e}") from e
+        await self.engine.start()
 
     async def caption(
         self, images: Sequence[Image], fields: Sequence[Mapping[str, object]]
@@ -164,25 +153,15 @@ class Asked:
             async with at_once:
                 sample = await asyncio.to_thread(self._sample, index, images[index], fields[index])
                 prepared = await asyncio.to_thread(self._preparer.sample, sample)
-                return await caption_sample(self._driver, self._guard, prepared)
+                return await self.engine.caption(prepared)
 
-        try:
-            samples = tuple(await asyncio.gather(*map(one, range(len(images)))))
-            info = await self._driver.start()
-        except EngineBootError as e:
-            raise RunFailedError(f"no engine boots any more: {e}") from e
+        samples = tuple(await asyncio.gather(*map(one, range(len(images)))))
+        info = await self.engine.start()
         shard = Shard("", "", _DATA_SET)
         rows = PartRows(
             CaptionedPart(shard, Part("", 0, True), samples, info.kind, info.version), self._made_by
         )
         return captioned_images(rows.captions, rows.rejects)
-
-    async def close(self) -> None:
-        """Close the engine in order."""
-        await self._driver.close()
-
-    async def _boot(self) -> CaptionEngine:
-        return await boot_engine(self.recipe.engine, self.recipe.sampling)
 
     def _sample(self, index: int, image: Image, fields: Mapping[str, object]) -> Sample:
         """Return an image as a reader would, with a rejection where it cannot be encoded."""

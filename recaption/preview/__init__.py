@@ -6,15 +6,16 @@ Reads as a run reads, but writes nothing and needs no Ray.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 
 from rich.console import Console
 
 from recaption.config import Recipe
 from recaption.job import Job, resolve_job
+from recaption.local_engine import LocalEngine
 from recaption.notices import describe_notices, take_notices
 from recaption.parts import CaptionedSample, PreparedSample
-from recaption.preview.asking import booted
 from recaption.preview.choose import choose_samples
 from recaption.preview.page import page_of
 from recaption.preview.tokens import TokenCounter
@@ -56,14 +57,22 @@ def _ask(
     job: Job, samples: Sequence[PreparedSample]
 ) -> tuple[list[CaptionedSample], RunFailedError | None]:
     """Boot the engine, and say meanwhile what is waited for; what fails is told after the pages."""
-    engine = job.recipe.engine
+    asked = job.recipe.engine
+    for name in ("VLLM_LOGGING_LEVEL", "TRANSFORMERS_VERBOSITY"):
+        os.environ.setdefault(name, "error")  # their own words would hide the page
     told = Console(stderr=True, highlight=False)
-    with told.status(fit_to_print(f"booting {engine.model or engine.kind}")) as status:
+    with told.status(fit_to_print(f"booting {asked.model or asked.kind}")) as status:
 
         async def ask() -> list[CaptionedSample]:
-            async with booted(job, lambda what: status.update(fit_to_print(what))) as asker:
+            engine = LocalEngine(
+                job.recipe, job.preparer.prompts, lambda what: status.update(fit_to_print(what))
+            )
+            try:
+                await engine.start()
                 status.update("captioning")
-                return await asker.caption(samples)
+                return [await engine.caption(one) for one in samples]
+            finally:
+                await engine.close()
 
         try:
             return asyncio.run(ask()), None

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import recaption
-from recaption.api.images import Asked, _recipe
+from recaption.api.images import MemoryJob, _recipe
 from recaption.engines.base import CaptionEngine
 from recaption.engines.vllm import VllmEngine
 from recaption.shapeworld.captioner.measure import HELD_OUT
@@ -98,14 +98,14 @@ def test_an_engine_that_does_not_boot_is_told() -> None:
 def test_the_built_in_captioner_on_vllm(in_process: InProcess, loop: Loop) -> None:
     """On the session's engine, which lives in the session's loop."""
     recipe = _recipe("builtin:shapeworld", ["short"], 1, {"sampling": {"temperature": 0}})
-    asked = Asked(recipe)
+    job = MemoryJob(recipe)
 
     async def boot() -> CaptionEngine:
         return VllmEngine(in_process.engine._llm, recipe.engine, recipe.sampling)
 
-    asked._driver._boot = boot
+    job.engine._driver._boot = boot
     scenes = [draw_simple_scene(HELD_OUT, index, most_things=1) for index in range(4)]
     images = [Image.fromarray(render(scene, 128)) for scene in scenes]
-    results = loop.run(asked.caption(images, [{}] * 4))
+    results = loop.run(job.caption(images, [{}] * 4))
     assert all(len(r.texts) == 1 and len(r.texts[0].split()) > 2 for r in results)
     assert all(-2 < (r.captions[0].mean_logprob or -9) < 0 for r in results)
