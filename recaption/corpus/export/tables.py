@@ -66,7 +66,10 @@ def table_of(images: list[Chosen], schema: pa.Schema) -> pa.Table:
 
 def described(one: Chosen) -> dict[str, Any]:
     """Return what published sets tell of an image besides its pixels."""
-    document = document_of(one.captions)
+    return _described(one, document_of(one.captions))
+
+
+def _described(one: Chosen, document: dict[str, Any]) -> dict[str, Any]:
     captions = document["captions"]
     return {
         "text": captions[0]["caption"],
@@ -79,9 +82,10 @@ def described(one: Chosen) -> dict[str, Any]:
 
 
 def _row(one: Chosen, has_provenance: bool) -> dict[str, Any]:
-    row = described(one)
+    document = document_of(one.captions)
+    row = _described(one, document)
     row["class_names"] = one.captions[0]["class_names"] and row["class_names"]
     row["image"] = {"bytes": one.image, "path": f"{key_of(one.sample_id)}.{one.suffix}"}
     if has_provenance:
-        row["provenance"] = as_json(document_of(one.captions))
+        row["provenance"] = as_json(document)
     return row
