@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from recaption import keyed, storage
+from recaption import storage
 from recaption.notices import Notice, describe_notices
 from train.checkpoints import Checkpoints
 from train.config import TrainRecipe
@@ -18,6 +18,7 @@ from train.pace import images_in_all
 from train.parallel import Team
 from train.progress import RateMeter, Report, Teller, own_share
 from train.run_folder import kept_recipe, to_yaml
+from train.sampling import repeated, sample_seeds
 from train.state import TrainState
 from train.windows import add_notices
 
@@ -62,8 +63,8 @@ class RunOutputs:
         config = self._recipe.samples
         if not config.prompts:
             return
-        captions = [prompt for prompt in config.prompts for _ in range(config.per_prompt)]
-        seeds = [keyed.integer("sample", self._recipe.seed, i) for i in range(len(captions))]
+        captions = repeated(config.prompts, config.per_prompt)
+        seeds = sample_seeds(self._recipe.seed, len(captions))
         with doing("painting the grid of samples"), self._state.averaged():
             images = self._team.sample(captions, seeds, self._recipe.data.batch_size)
         if self._team.workers.is_first:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recaption.config import RecipeError
 from train.grid import draw_grids
-from train.sampling import sample_checkpoint
+from train.sampling import repeated, sample_checkpoint
 
 _TOLD = ("colour", "shape", "shape+colour")
 
@@ -36,8 +36,7 @@ def paint_by(
     images, weights = sample_checkpoint(place, prompts, per_prompt, seed, changes)
     about = f"{place}: {weights.images:,} images seen"
     if is_scored:
-        captions = [prompt for prompt in prompts for _ in range(per_prompt)]
-        about += f"; right: {_score(images, captions)}"
+        about += f"; right: {_score(images, repeated(prompts, per_prompt))}"
     return Painted(images, about)
 
 

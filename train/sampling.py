@@ -31,10 +31,19 @@ def sample_checkpoint(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     team = Team(family, Workers(device=device), ComputeConfig())
     family.nets.eval()
-    captions = [prompt for prompt in prompts for _ in range(per_prompt)]
-    seeds = [keyed.integer("sample", seed, i) for i in range(len(captions))]
+    captions = repeated(prompts, per_prompt)
     with doing("painting images", len(captions)):
-        return team.sample(captions, seeds), weights
+        return team.sample(captions, sample_seeds(seed, len(captions))), weights
+
+
+def repeated(prompts: Sequence[str], per_prompt: int) -> list[str]:
+    """Return each prompt so many times, as the pictures of a grid follow one another."""
+    return [prompt for prompt in prompts for _ in range(per_prompt)]
+
+
+def sample_seeds(seed: int, count: int) -> list[int]:
+    """Return the keys of the noise that so many pictures start from."""
+    return [keyed.integer("sample", seed, i) for i in range(count)]
 
 
 def load_family(place: str, changes: Mapping[str, Any] | None = None) -> tuple[Family, Weights]:
