@@ -14,9 +14,10 @@ from recaption.completion import complete_override, complete_recipe
 from recaption.config import Recipe, RecipeError
 from recaption.corpus.export import cli as export_options
 from recaption.mistakes import is_users_mistake, tell_mistake
+from recaption.printing import print_lines
 from recaption.recipe_file import load_recipe, to_yaml
 from recaption.shapeworld import cli as shapeworld
-from recaption.storage.shown import fit_to_print, without_secrets
+from recaption.storage.shown import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,8 +126,7 @@ def init(
 
     check_is_free(out, force)
     starter = make_starter(path, out, Wishes(model, url, corpus))
-    for line in starter.found:
-        _told(out).print(fit_to_print(line), soft_wrap=True, markup=False)
+    print_lines(_told(out), starter.found)
     if out == "-":
         sys.stdout.write(starter.text)
         return
@@ -474,5 +474,4 @@ def _told(out: str) -> Console:
 
 
 def _print(lines: list[str]) -> None:
-    for line in lines:
-        console.print(fit_to_print(line), soft_wrap=True, markup=False)
+    print_lines(console, lines)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from recaption.config import RecipeError
+from recaption.printing import print_lines
 from recaption.storage import StorageError
 from recaption.storage.shown import fit_to_print
 
@@ -23,5 +24,4 @@ def tell_mistake(messages: Sequence[str], listing: Sequence[str] = ()) -> None:
     for message in messages:
         line = Text.assemble(("error:", "red"), " ", fit_to_print(" ".join(message.split())))
         told.print(line, soft_wrap=True)
-    for one in listing:
-        told.print(fit_to_print(one), soft_wrap=True, markup=False)
+    print_lines(told, listing)

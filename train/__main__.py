@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from recaption.children import end_in_order, end_with_parent
 from recaption.notices import describe_notices, take_notices
-from recaption.storage.shown import fit_to_print
+from recaption.printing import print_lines
 from train.doing import doing
 from train.screen import Screen
 
@@ -298,8 +298,7 @@ def _rounding(recipe: TrainRecipe) -> str:
 
 
 def _print(text: str) -> None:
-    for line in text.splitlines():
-        console.print(fit_to_print(line), soft_wrap=True, markup=False)
+    print_lines(console, text.splitlines())
 
 
 def _fail(messages: Sequence[str], code: int, listing: Sequence[str] = ()) -> NoReturn:

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from recaption.printing import print_lines
 from recaption.storage.shown import fit_to_print
 from train.doing import what_is_done
 from train.progress import News, Pace, Report
@@ -68,7 +69,7 @@ class Screen:
     def _look(self) -> tuple[Report | None, str]:
         news = self._poll() or News(doing=what_is_done())
         for note in news.notes:
-            print_line(self._console, note)
+            print_lines(self._console, [note])
         if news.report is not None:
             self._report = self._pace.update(time.monotonic(), news.report, news.doing)
         return self._report, _doing(news, self._beside())
@@ -84,8 +85,7 @@ class Screen:
             if is_time or is_last:
                 shown = (report.images, report.values) if report else None
                 lines = plain(report, "" if is_last else doing)
-                for line in lines:
-                    print_line(self._console, line)
+                print_lines(self._console, lines)
                 printed = time.monotonic() if lines else printed
             if is_last:
                 return
@@ -151,8 +151,3 @@ def _doing(news: News, beside: str) -> str:
 def _cut(line: str, width: int = _WIDTH) -> str:
     line = fit_to_print(line)
     return line if len(line) <= width else f"{line[: width - 3]}..."
-
-
-def print_line(console: Console, line: str) -> None:
-    """Print a line as it is, however long."""
-    console.print(fit_to_print(line), soft_wrap=True, markup=False, highlight=False)

@@ -19,6 +19,7 @@ from recaption.parts import CaptionedSample, PreparedSample
 from recaption.preview.choose import choose_samples
 from recaption.preview.page import page_of
 from recaption.preview.tokens import TokenCounter
+from recaption.printing import print_lines
 from recaption.storage.shown import fit_to_print
 from recaption.summary import RunFailedError
 
@@ -42,12 +43,13 @@ def show_preview(recipe: Recipe, most: int, captions: bool | None, console: Cons
         answers = answered[index].answers if answered else ()
         number = f"{index + 1} of {len(samples)}"
         console.print(page_of(sample, answers, number, tokens), width=width)
-    _tell(console, [f"BROKEN    {fault}" for fault in chosen if isinstance(fault, str)])
-    _tell(console, [f"NOTE      {line}" for line in describe_notices(take_notices())])
+    lines = [f"BROKEN    {fault}" for fault in chosen if isinstance(fault, str)]
+    lines += [f"NOTE      {line}" for line in describe_notices(take_notices())]
     if recipe.attributes.model:
-        _tell(console, ["NOTE      a run adds the hints of attributes.model to these prompts"])
+        lines.append("NOTE      a run adds the hints of attributes.model to these prompts")
     if is_any and not wants:
-        _tell(console, ["no captions: --caption boots the engine for them, in a minute or more"])
+        lines.append("no captions: --caption boots the engine for them, in a minute or more")
+    print_lines(console, lines)
     if failure is not None:
         raise failure
     return 0 if is_any else 1
@@ -78,8 +80,3 @@ def _ask(
             return asyncio.run(ask()), None
         except RunFailedError as e:
             return [], e
-
-
-def _tell(console: Console, lines: Sequence[str]) -> None:
-    for line in lines:
-        console.print(fit_to_print(line), soft_wrap=True, markup=False)

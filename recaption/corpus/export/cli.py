@@ -96,7 +96,8 @@ _NEXT = {
 
 def tell(exported: Exported, target: Target, console: Console) -> None:
     """Tell what an export wrote, what it left out and how to read it."""
-    from recaption.storage.shown import fit_to_print, without_secrets
+    from recaption.printing import print_lines
+    from recaption.storage.shown import without_secrets
 
     tally, out = exported.tally, without_secrets(target.out)
     what = f"{tally.captions:,} captions"
@@ -108,5 +109,4 @@ def tell(exported: Exported, target: Target, console: Console) -> None:
     if tally.images and target.to in _NEXT:
         place = target.push or out
         lines += [f"next: {_NEXT[target.to].format(out=place, ext=target.ext or '.txt')}"]
-    for line in lines:
-        console.print(fit_to_print(line), soft_wrap=True, markup=False)
+    print_lines(console, lines)
